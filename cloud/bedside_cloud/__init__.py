@@ -1,0 +1,1 @@
+"""The services that store readings, raise alerts and show them to clinicians."""

@@ -1,0 +1,1 @@
+"""Profiles of devices that speak in advertisements only."""

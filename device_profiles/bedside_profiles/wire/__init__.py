@@ -1,0 +1,1 @@
+"""What travels between hub and cloud: topics, messages, codec and their JSON Schema."""

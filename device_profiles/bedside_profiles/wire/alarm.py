@@ -1,0 +1,63 @@
+"""An alarm that the hub raised by itself. It carries its inputs, because it overtakes its readings."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bedside_profiles.bounds import Name
+from bedside_profiles.readings import ClockQuality, Metric, RangeFlag
+from bedside_profiles.rules.priority import Priority
+from bedside_profiles.wire.kinds import BootId, DeviceId, MonotonicMs, Seq, UtcMs, Uuid
+
+
+class AlarmKind(StrEnum):
+    """A technical alarm says that the patient is not being measured; it is never mixed with the others."""
+
+    PHYSIOLOGICAL = "physiological"
+    TECHNICAL = "technical"
+
+
+class AlarmState(StrEnum):
+    """`updated` repeats a raised alarm with a later value; `cleared` means the rule's clear condition held."""
+
+    RAISED = "raised"
+    UPDATED = "updated"
+    CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmInput:
+    """A reading that took part in the decision; `seq` is its place in the readings lane when it has one."""
+
+    metric: Metric
+    value: float | None
+    taken_at_ms: UtcMs
+    range_flag: RangeFlag | None = None
+    seq: Seq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One transition of one alarm condition. `episode` joins raised, updated and cleared of one occurrence."""
+
+    seq: Seq
+    episode: Uuid
+    condition: Name
+    kind: AlarmKind
+    priority: Priority
+    state: AlarmState
+    at_ms: UtcMs
+    onset_ms: UtcMs
+    boot_id: BootId
+    monotonic_ms: MonotonicMs
+    clock_quality: ClockQuality
+    patient_id: Uuid | None = None
+    plan_id: Uuid | None = None
+    plan_version: int | None = None
+    rule_id: Name | None = None
+    device_id: DeviceId | None = None
+    metric: Metric | None = None
+    value: float | None = None
+    range_flag: RangeFlag | None = None
+    limit: float | None = None
+    inputs: tuple[AlarmInput, ...] = ()
+    test: bool = False

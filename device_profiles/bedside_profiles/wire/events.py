@@ -1,0 +1,48 @@
+"""What happened to the hub or its devices, and gaps: readings that were produced and will never come."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bedside_profiles.bounds import Name
+from bedside_profiles.wire.kinds import BootId, DeviceId, MonotonicMs, Seq, UtcMs
+
+
+class GapReason(StrEnum):
+    """Why readings are gone."""
+
+    DISK_FULL = "disk_full"
+    STORE_CORRUPT = "store_corrupt"
+    REJECTED_BY_STORE = "rejected_by_store"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The sequences `first_seq` to `last_seq` of this lane were dropped; `count` of them held an item."""
+
+    first_seq: Seq
+    last_seq: Seq
+    count: Seq
+    reason: GapReason
+    first_taken_at_ms: UtcMs | None = None
+    last_taken_at_ms: UtcMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventField:
+    """One named detail of an event, as text for a technician; never a patient's name or value."""
+
+    name: Name
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`kind` is for example `device_added`, `device_lost`, `store_corrupt`, `plan_refused`."""
+
+    seq: Seq
+    kind: Name
+    at_ms: UtcMs
+    boot_id: BootId
+    monotonic_ms: MonotonicMs
+    device_id: DeviceId | None = None
+    fields: tuple[EventField, ...] = ()

@@ -1,0 +1,55 @@
+"""The hub's birth, heartbeat and last will, and its replies to what came down."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bedside_profiles.bounds import Name
+from bedside_profiles.readings import ClockQuality
+from bedside_profiles.wire.kinds import BootId, DeviceId, HubId, Schema, UtcMs, Uuid
+
+
+class HubState(StrEnum):
+    """`online` is said at birth and at every heartbeat, `offline` by the last will or on a clean stop."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+class LinkState(StrEnum):
+    """What the hub knows of one device's link."""
+
+    CONNECTED = "connected"
+    SEARCHING = "searching"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """`last_reading_ms` is the UTC time of the newest reading; None when there was none since start."""
+
+    device_id: DeviceId
+    profile: Name
+    link: LinkState
+    last_reading_ms: UtcMs | None = None
+    battery_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`session` is new at each connection, so that a late will is not taken for the present state.
+
+    `waiting` counts items not yet covered by a receipt.
+    """
+
+    schema: Schema
+    hub_id: HubId
+    state: HubState
+    session: Uuid
+    at_ms: UtcMs | None = None
+    clock_quality: ClockQuality = ClockQuality.UNSYNCED
+    agent_version: str = ""
+    boot_id: BootId | None = None
+    plan_id: Uuid | None = None
+    plan_version: int | None = None
+    waiting: int = 0
+    devices: tuple[DeviceStatus, ...] = ()

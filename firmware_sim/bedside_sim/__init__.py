@@ -1,0 +1,1 @@
+"""Simulated devices, patients and faults, and the demonstration."""
