@@ -1,0 +1,192 @@
+"""One service's connection to the bus: requests, endpoints, fan-out. With `streams.py` the only importer of nats."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import nats
+import nats.errors
+import nats.micro
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
+from nats.micro.service import EndpointConfig, ServiceConfig
+from pydantic import ValidationError
+
+from bedside_cloud.bus.errors import RefusedError, UnansweredError
+from bedside_cloud.contracts.message import Message
+
+LOG = logging.getLogger(__name__)
+
+Asked = TypeVar("Asked", bound=Message)
+Answered = TypeVar("Answered", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """Where the broker is and who we are.
+
+    `url` is `tls://host:port`; `ca_file` verifies the broker; `seed_file` holds the service's nkey seed.
+    """
+
+    service: str
+    url: str
+    ca_file: Path
+    seed_file: Path
+    request_timeout_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[Asked, Answered]):
+    """What a service answers on `subject`. The handler may raise RefusedError; it runs beside others."""
+
+    subject: str
+    asked: type[Asked]
+    handler: Callable[[Asked], Awaitable[Answered]]
+
+
+class Bus:
+    """Open it with `Bus.open`. A lost connection is taken up again for ever; what was subscribed comes back."""
+
+    def __init__(self, client: Client, settings: BusSettings) -> None:
+        self.client = client
+        self._settings = settings
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: BusSettings) -> AsyncIterator["Bus"]:
+        """Connect, waiting for a broker that is not there yet, and stay connected until the block ends."""
+
+        async def on_error(error: Exception) -> None:
+            LOG.warning("bus_error cause=%s", type(error).__name__)
+
+        async def on_reconnected() -> None:
+            LOG.info("bus_reconnected")
+
+        client = await _connect(settings, on_error, on_reconnected)
+        bus = cls(client, settings)
+        try:
+            yield bus
+        finally:
+            for task in bus._tasks:
+                task.cancel()
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                await client.close()
+
+    async def request(
+        self, subject: str, question: Message, answer: type[Answered], *, timeout_seconds: float | None = None
+    ) -> Answered:
+        """The answer to a question; UnansweredError or RefusedError."""
+        body = await self.request_bytes(subject, question.model_dump_json().encode(), timeout_seconds=timeout_seconds)
+        return answer.model_validate_json(body)
+
+    async def request_bytes(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+        """As `request`, with bodies as they stand on the bus."""
+        seconds = timeout_seconds or self._settings.request_timeout_seconds
+        try:
+            reply = await self.client.request(subject, body, timeout=seconds)
+        except (nats.errors.Error, TimeoutError) as cause:
+            raise UnansweredError(subject) from cause
+        headers = reply.headers or {}
+        if ERROR_CODE_HEADER in headers:
+            raise RefusedError(int(headers[ERROR_CODE_HEADER]), headers.get(ERROR_HEADER, ""))
+        return reply.data
+
+    async def deliver(self, subject: str, body: bytes) -> bool:
+        """Deliver an outbox row: True once the consumer has answered that it committed."""
+        try:
+            await self.request_bytes(subject, body)
+        except (UnansweredError, RefusedError) as cause:
+            LOG.info("delivery_postponed subject=%s cause=%s", subject, cause)
+            return False
+        return True
+
+    async def publish(self, subject: str, message: Message) -> None:
+        """Fan out a message; whoever is not listening misses it. A broker that is away is no error."""
+        await self.publish_bytes(subject, message.model_dump_json().encode())
+
+    async def publish_bytes(self, subject: str, body: bytes) -> None:
+        """As `publish`, with the body as it stands on the bus or, on a hub's lane, on the wire."""
+        try:
+            await self.client.publish(subject, body)
+        except nats.errors.Error as cause:
+            LOG.info("publish_dropped subject=%s cause=%s", subject.rsplit(".", 1)[-1], type(cause).__name__)
+
+    async def subscribe(
+        self, subject: str, handler: Callable[[str, bytes], Awaitable[None]], *, queue: str = ""
+    ) -> None:
+        """Call `handler(subject, body)` for each message, in order; with a queue, one replica gets each."""
+
+        async def on_message(message: Msg) -> None:
+            await handler(message.subject, message.data)
+
+        await self.client.subscribe(subject, queue=queue, cb=on_message)
+
+    async def serve(self, endpoints: tuple[Endpoint[Any, Any], ...]) -> None:
+        """Answer requests as a NATS micro service, so that discovery, statistics and load sharing come with it."""
+        service = await nats.micro.add_service(
+            self.client, config=ServiceConfig(name=self._settings.service, version="1.0.0")
+        )
+        for endpoint in endpoints:
+            name = endpoint.subject.replace(".", "-")
+            await service.add_endpoint(
+                EndpointConfig(name=name, subject=endpoint.subject, handler=self._beside(endpoint))
+            )
+
+    def _beside(self, endpoint: Endpoint[Any, Any]) -> Callable[[Request], Awaitable[None]]:
+        async def start(request: Request) -> None:
+            task = asyncio.create_task(_answer(endpoint, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        return start
+
+
+async def _connect(
+    settings: BusSettings,
+    on_error: Callable[[Exception], Awaitable[None]],
+    on_reconnected: Callable[[], Awaitable[None]],
+) -> Client:
+    context = ssl.create_default_context(cafile=str(settings.ca_file))
+    while True:
+        try:
+            return await nats.connect(
+                settings.url,
+                name=settings.service,
+                nkeys_seed=str(settings.seed_file),
+                tls=context,
+                inbox_prefix=f"_INBOX.{settings.service}".encode(),
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,
+                connect_timeout=3,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                error_cb=on_error,
+                reconnected_cb=on_reconnected,
+                allow_reconnect=True,
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as cause:
+            LOG.info("bus_waits cause=%s", type(cause).__name__)
+            await asyncio.sleep(0.25)
+
+
+async def _answer(endpoint: Endpoint[Any, Any], request: Request) -> None:
+    try:
+        answer = await endpoint.handler(endpoint.asked.model_validate_json(request.data))
+    except RefusedError as refusal:
+        await request.respond_error(str(refusal.code), refusal.reason)
+    except ValidationError as wrong:
+        places = ", ".join(".".join(map(str, error["loc"])) for error in wrong.errors(include_input=False))
+        await request.respond_error("400", f"malformed request: {places}")
+    except Exception as failure:  # the asker must hear of any failure at once, not after its time-out
+        LOG.exception("endpoint_failed subject=%s", endpoint.subject, exc_info=failure)
+        await request.respond_error("500", "internal error")
+    else:
+        await request.respond(answer.model_dump_json().encode())

@@ -1,0 +1,66 @@
+"""What others ask of `identity`: log-in, keys to check a token with, enrolment of a hub."""
+
+from enum import StrEnum
+
+from bedside_cloud.contracts.message import Message
+
+LOGIN = "identity.login"
+"""`LoginRequest` → `LoginAnswer`; refused with code 401 for a wrong name or password, 429 for too many tries."""
+
+KEYS = "identity.keys"
+"""`Empty` → `SigningKeys`: the JSON Web Key Set that access tokens are checked with."""
+
+EST_CA = "identity.est.cacerts"
+"""`Empty` → `CertificatesOnly`: the chain that a hub is to trust."""
+
+EST_ENROL = "identity.est.simpleenroll"
+"""`EnrolRequest` → `CertificatesOnly`; refused with 401 for a claim that is unknown, used, expired or another hub's."""
+
+
+class Role(StrEnum):
+    """What a person is here for; rights follow from it."""
+
+    PATIENT = "patient"
+    FAMILY = "family"
+    NURSE = "nurse"
+    PHYSICIAN = "physician"
+    TECH = "tech"
+    ADMIN = "admin"
+
+
+CLINICAL_ROLES = frozenset({Role.NURSE, Role.PHYSICIAN})
+"""Who may see the values of patients in their care and acknowledge alerts."""
+
+
+class LoginRequest(Message):
+    """A person's log-in; `password` is compared with its Argon2id hash."""
+
+    name: str
+    password: str
+
+
+class LoginAnswer(Message):
+    """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `exp`, `iss`, `aud`."""
+
+    access_token: str
+    expires_in_seconds: int
+
+
+class SigningKeys(Message):
+    """`jwks` is the JSON text of a JSON Web Key Set (RFC 7517)."""
+
+    jwks: str
+
+
+class EnrolRequest(Message):
+    """`csr_der` is PKCS#10; `hub_id` and `claim` came as HTTP Basic (RFC 7030, 3.2.3)."""
+
+    hub_id: str
+    claim: str
+    csr_der: bytes
+
+
+class CertificatesOnly(Message):
+    """`pkcs7_der` is a certs-only CMS Signed-Data (RFC 7030, 4.1.3 and 4.2.3)."""
+
+    pkcs7_der: bytes

@@ -1,0 +1,119 @@
+"""What `ingest` tells others once it has stored it, and what it can be asked for. It names nobody."""
+
+from bedside_cloud.contracts.message import Message
+from bedside_profiles.readings import Metric, Modality, RangeFlag
+from bedside_profiles.wire.alarm import Alarm
+from bedside_profiles.wire.events import Event
+
+STORED_READINGS = "ingest.stored.readings"
+"""Outbox delivery of `StoredReadings` to alerting; answered after alerting's own commit."""
+
+STORED_ALARM = "ingest.stored.alarm"
+"""Outbox delivery of `StoredAlarm` to alerting; answered after alerting's own commit."""
+
+STORED_EVENT = "ingest.stored.event"
+"""Outbox delivery of `StoredEvent` to registry; answered after registry's own commit."""
+
+LIVE = "ingest.live"
+"""Fan-out of `StoredReadings` for screens: nothing depends on its arrival."""
+
+LATEST = "ingest.latest"
+"""`LatestRequest` → `LatestAnswer`."""
+
+TREND = "ingest.trend"
+"""`TrendRequest` → `TrendAnswer`."""
+
+UNASSIGNED = "ingest.unassigned"
+"""`Empty` → `UnassignedAnswer`: devices whose readings belong to nobody yet, for techs; no values."""
+
+
+class StoredReading(Message):
+    """A stored reading of a known patient, in the metric's canonical unit."""
+
+    patient_id: str
+    device_id: str
+    metric: Metric
+    value: float | None
+    range_flag: RangeFlag | None = None
+    modality: Modality
+    taken_at_ms: int
+    store_id: str
+    seq: int
+
+
+class StoredReadings(Message):
+    """Readings of one batch that were stored for the first time. `heard_at_ms` is when the batch came."""
+
+    hub_id: str
+    heard_at_ms: int
+    readings: tuple[StoredReading, ...]
+
+
+class StoredAlarm(Message):
+    """A hub's alarm as it came, under its identity. `patient_id` is None while the hub serves nobody."""
+
+    hub_id: str
+    store_id: str
+    patient_id: str | None
+    heard_at_ms: int
+    alarm: Alarm
+
+
+class StoredEvent(Message):
+    """A hub's event as it came, under its identity."""
+
+    hub_id: str
+    store_id: str
+    event: Event
+
+
+class LatestRequest(Message):
+    """The newest reading of every metric of each of `patient_ids`."""
+
+    patient_ids: tuple[str, ...]
+
+
+class LatestAnswer(Message):
+    """One reading per patient and metric that there is."""
+
+    readings: tuple[StoredReading, ...]
+
+
+class TrendRequest(Message):
+    """Readings of one metric of one patient with `from_ms` ≤ taken_at < `until_ms`, at most `most` (newest win)."""
+
+    patient_id: str
+    metric: Metric
+    from_ms: int
+    until_ms: int
+    most: int = 5000
+
+
+class TrendPoint(Message):
+    """One stored reading of a trend."""
+
+    taken_at_ms: int
+    value: float | None
+    range_flag: RangeFlag | None = None
+
+
+class TrendAnswer(Message):
+    """In order of time."""
+
+    points: tuple[TrendPoint, ...]
+
+
+class UnassignedDevice(Message):
+    """How many readings of a device wait for a patient, and since when."""
+
+    hub_id: str
+    device_id: str
+    readings: int
+    first_taken_at_ms: int
+    last_taken_at_ms: int
+
+
+class UnassignedAnswer(Message):
+    """Devices with unassigned readings."""
+
+    devices: tuple[UnassignedDevice, ...]

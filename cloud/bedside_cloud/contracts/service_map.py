@@ -1,0 +1,109 @@
+"""The declared map: which service may say, hear and ask what, which schema it owns, which data it sees.
+
+Broker permissions and database roles are generated from it; an edge that is not in it is refused. Subjects are NATS
+subjects; `requests` are answered by another service, `serves` are answered by this one.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bedside_cloud.contracts import alerts, identity, readings, registry
+from bedside_profiles.wire.topics import DownLane, UpLane, subject
+
+
+class DataClass(StrEnum):
+    """Kinds of data by what harm their disclosure does."""
+
+    IDENTIFIERS = "identifiers"
+    CLINICAL = "clinical"
+    CREDENTIALS = "credentials"
+    OPERATIONS = "operations"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry:
+    """One row of the map. `streams` are the JetStream streams that it creates and reads."""
+
+    name: str
+    sees: tuple[DataClass, ...]
+    schema: str | None = None
+    publishes: tuple[str, ...] = ()
+    subscribes: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    replicas: int = 1
+
+
+def _up(lane: UpLane) -> str:
+    return subject("*", lane)
+
+
+def _down(lane: DownLane) -> str:
+    return subject("*", lane)
+
+
+SERVICES: tuple[ServiceEntry, ...] = (
+    ServiceEntry(
+        name="identity",
+        sees=(DataClass.CREDENTIALS,),
+        schema="identity",
+        publishes=("identity.changed", "identity.hub.enrolled"),
+        subscribes=("$SYS.REQ.USER.AUTH", "identity.changed"),
+        serves=("identity.>",),
+        replicas=2,
+    ),
+    ServiceEntry(
+        name="registry",
+        sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL),
+        schema="registry",
+        publishes=(registry.CHANGED, _down(DownLane.CAREPLAN), _down(DownLane.COMMANDS)),
+        subscribes=(_up(UpLane.STATUS), _up(UpLane.REPLIES), "identity.hub.enrolled"),
+        serves=("registry.>", readings.STORED_EVENT),
+    ),
+    ServiceEntry(
+        name="ingest",
+        sees=(DataClass.CLINICAL,),
+        schema="ingest",
+        publishes=(readings.LIVE, _down(DownLane.RECEIPTS)),
+        subscribes=(registry.CHANGED, _up(UpLane.STATUS)),
+        serves=(readings.LATEST, readings.TREND, readings.UNASSIGNED),
+        requests=(registry.ASSIGNMENTS, readings.STORED_READINGS, readings.STORED_ALARM, readings.STORED_EVENT),
+        streams=("ALARMS", "READINGS"),
+    ),
+    ServiceEntry(
+        name="alerting",
+        sees=(DataClass.CLINICAL,),
+        schema="alerting",
+        publishes=(alerts.CHANGED, _down(DownLane.ALERTS)),
+        subscribes=(registry.CHANGED,),
+        serves=(alerts.LIST, alerts.ACKNOWLEDGE, readings.STORED_READINGS, readings.STORED_ALARM),
+        requests=(registry.PLANS,),
+    ),
+    ServiceEntry(
+        name="gateway",
+        sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL, DataClass.CREDENTIALS),
+        schema="gateway",
+        subscribes=(alerts.CHANGED, readings.LIVE, registry.CHANGED),
+        requests=(
+            identity.LOGIN,
+            identity.KEYS,
+            identity.EST_CA,
+            identity.EST_ENROL,
+            registry.PATIENTS,
+            registry.HUBS,
+            registry.PLANS,
+            readings.LATEST,
+            readings.TREND,
+            readings.UNASSIGNED,
+            alerts.LIST,
+            alerts.ACKNOWLEDGE,
+        ),
+    ),
+    ServiceEntry(
+        name="operator",
+        sees=(DataClass.IDENTIFIERS, DataClass.CREDENTIALS, DataClass.OPERATIONS),
+        requests=("identity.>", "registry.>"),
+    ),
+)
+"""Every bus user. `operator` is the command line of whoever holds the state directory; it owns no schema."""

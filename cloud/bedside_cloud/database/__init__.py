@@ -1,0 +1,1 @@
+"""PostgreSQL as the services share it: a pool, named SQL, migrations, and the outbox."""

@@ -1,0 +1,1 @@
+"""Admits what hubs send, stores it once, and says what is stored."""

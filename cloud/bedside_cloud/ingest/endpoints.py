@@ -1,0 +1,85 @@
+"""What ingest answers: the newest values, trends, and devices that nobody owns yet."""
+
+from typing import Any
+
+from bedside_cloud.bus.connection import Endpoint
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.contracts.readings import (
+    LATEST,
+    TREND,
+    UNASSIGNED,
+    LatestAnswer,
+    LatestRequest,
+    StoredReading,
+    TrendAnswer,
+    TrendPoint,
+    TrendRequest,
+    UnassignedAnswer,
+    UnassignedDevice,
+)
+from bedside_cloud.database.pool import Database, fetch_all
+from bedside_cloud.ingest.store import SQL, to_time
+from bedside_profiles.readings import Metric
+
+LATEST_FIELDS = (
+    *("patient_id", "device_id", "metric", "value", "range_flag", "modality", "taken_at_ms", "store_id", "seq"),
+)
+
+
+class Endpoints:
+    """Reads only; each answer is one statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def table(self) -> tuple[Endpoint[Any, Any], ...]:
+        """Every endpoint of the service."""
+        return (
+            Endpoint(LATEST, LatestRequest, self.latest),
+            Endpoint(TREND, TrendRequest, self.trend),
+            Endpoint(UNASSIGNED, Empty, self.unassigned),
+        )
+
+    async def latest(self, request: LatestRequest) -> LatestAnswer:
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(
+                connection,
+                SQL["latest_readings"],
+                {"patient_ids": list(request.patient_ids), "metrics": [metric.value for metric in Metric]},
+            )
+        return LatestAnswer(
+            readings=tuple(StoredReading.model_validate(dict(zip(LATEST_FIELDS, row, strict=True))) for row in rows)
+        )
+
+    async def trend(self, request: TrendRequest) -> TrendAnswer:
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(
+                connection,
+                SQL["trend"],
+                {
+                    "patient_id": request.patient_id,
+                    "metric": request.metric.value,
+                    "from_at": to_time(request.from_ms),
+                    "until_at": to_time(request.until_ms),
+                    "most": request.most,
+                },
+            )
+        return TrendAnswer(
+            points=tuple(TrendPoint(taken_at_ms=at, value=value, range_flag=flag) for at, value, flag in rows)
+        )
+
+    async def unassigned(self, _request: Empty) -> UnassignedAnswer:
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(connection, SQL["unassigned"], {})
+        return UnassignedAnswer(
+            devices=tuple(
+                UnassignedDevice(
+                    hub_id=hub_id,
+                    device_id=device_id,
+                    readings=readings,
+                    first_taken_at_ms=first,
+                    last_taken_at_ms=last,
+                )
+                for hub_id, device_id, readings, first, last in rows
+            )
+        )

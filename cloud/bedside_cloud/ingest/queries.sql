@@ -1,0 +1,103 @@
+-- name: generation
+SELECT generation::text FROM platform.generation
+
+-- name: open_lane
+INSERT INTO lanes (hub_id, store_id, lane) VALUES (%(hub_id)s, %(store_id)s, %(lane)s) ON CONFLICT DO NOTHING
+
+-- name: lock_lane
+SELECT stored, rejected FROM lanes
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s
+FOR UPDATE
+
+-- name: extend_lane
+UPDATE lanes SET stored = stored + %(stored)s, rejected = rejected + %(rejected)s
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s
+RETURNING stored + rejected
+
+-- name: lanes_of_hub
+SELECT store_id, lane, stored + rejected FROM lanes WHERE hub_id = %(hub_id)s
+
+-- name: copy_readings
+COPY readings (
+    hub_id, store_id, seq, device_id, patient_id, metric, value, range_flag, modality, quality, taken_at, boot_id,
+    monotonic_ms, clock_quality, device_time, device_user, attribution, measurement_group, stored_at
+) FROM STDIN (FORMAT BINARY)
+
+-- name: readings_again
+SELECT seq, device_id, metric, value, range_flag, boot_id, monotonic_ms
+FROM readings
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
+
+-- name: insert_alarm
+INSERT INTO alarms (hub_id, store_id, seq, condition, state, body, stored_at)
+VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(condition)s, %(state)s, %(body)s, clock_timestamp())
+ON CONFLICT DO NOTHING
+
+-- name: insert_event
+INSERT INTO events (hub_id, store_id, seq, kind, body, stored_at)
+VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(kind)s, %(body)s, clock_timestamp())
+ON CONFLICT DO NOTHING
+
+-- name: insert_gap
+INSERT INTO gaps (
+    hub_id, store_id, lane, first_seq, last_seq, items, reason, first_taken_at, last_taken_at, stored_at
+) VALUES (
+    %(hub_id)s, %(store_id)s, %(lane)s, %(first_seq)s, %(last_seq)s, %(items)s, %(reason)s, %(first_taken_at)s,
+    %(last_taken_at)s, clock_timestamp()
+) ON CONFLICT DO NOTHING
+
+-- name: insert_dead_letter
+INSERT INTO dead_letters (hub_id, lane, store_id, seq, sha256, reason, body, heard_at)
+VALUES (
+    %(hub_id)s, %(lane)s, %(store_id)s, %(seq)s, %(sha256)s, %(reason)s, %(body)s, clock_timestamp()
+) ON CONFLICT DO NOTHING
+
+-- name: insert_conflict
+INSERT INTO conflicts (hub_id, store_id, lane, seq, sha256, body, heard_at)
+VALUES (%(hub_id)s, %(store_id)s, %(lane)s, %(seq)s, %(sha256)s, %(body)s, clock_timestamp())
+ON CONFLICT DO NOTHING
+
+-- name: load_projection
+SELECT body FROM projections WHERE name = %(name)s
+
+-- name: save_projection
+INSERT INTO projections (name, version, body) VALUES (%(name)s, %(version)s, %(body)s)
+ON CONFLICT (name) DO UPDATE SET version = excluded.version, body = excluded.body
+
+-- name: attach_readings
+UPDATE readings SET patient_id = %(patient_id)s
+WHERE patient_id IS NULL AND device_id = %(device_id)s AND taken_at >= %(from_at)s
+AND (%(until_at)s::timestamptz IS NULL OR taken_at < %(until_at)s)
+
+-- name: latest_readings
+SELECT latest.*
+FROM unnest(%(patient_ids)s::uuid[]) AS wanted (patient_id)
+CROSS JOIN unnest(%(metrics)s::text[]) AS measured (metric)
+CROSS JOIN LATERAL (
+    SELECT readings.patient_id::text, device_id, readings.metric, value, range_flag, modality,
+        (extract(epoch FROM taken_at) * 1000)::bigint, store_id, seq
+    FROM readings
+    WHERE readings.patient_id = wanted.patient_id AND readings.metric = measured.metric
+    ORDER BY taken_at DESC
+    LIMIT 1
+) AS latest
+
+-- name: trend
+SELECT taken_at_ms, value, range_flag
+FROM (
+    SELECT (extract(epoch FROM taken_at) * 1000)::bigint AS taken_at_ms, value, range_flag
+    FROM readings
+    WHERE patient_id = %(patient_id)s AND metric = %(metric)s
+    AND taken_at >= %(from_at)s AND taken_at < %(until_at)s
+    ORDER BY taken_at DESC
+    LIMIT %(most)s
+) AS newest
+ORDER BY taken_at_ms
+
+-- name: unassigned
+SELECT hub_id, device_id, count(*), (extract(epoch FROM min(taken_at)) * 1000)::bigint,
+    (extract(epoch FROM max(taken_at)) * 1000)::bigint
+FROM readings
+WHERE patient_id IS NULL
+GROUP BY hub_id, device_id
+ORDER BY hub_id, device_id

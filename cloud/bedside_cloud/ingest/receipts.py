@@ -1,0 +1,63 @@
+"""Receipts: what is stored, said after the commit. A lost one is said again at the hub's next status."""
+
+from collections.abc import Mapping, Sequence
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.database.pool import Database, fetch_all
+from bedside_cloud.ingest.admission import Refused
+from bedside_cloud.ingest.ranges import Pair, to_pairs
+from bedside_cloud.ingest.store import SQL, LaneKey
+from bedside_profiles.wire.kinds import SCHEMA_VERSION
+from bedside_profiles.wire.messages import encode
+from bedside_profiles.wire.receipt import Receipt, Rejected, UndecodableBody
+from bedside_profiles.wire.topics import DownLane, UpLane, parse_topic, subject
+
+MOST_RANGES = 1024
+"""Ranges in one receipt; of more, the newest are told and the receipt says that it is not complete."""
+
+
+class Receipts:
+    """Publishes receipts on the hubs' own lanes."""
+
+    def __init__(self, bus: Bus, generation: str) -> None:
+        self._bus = bus
+        self._generation = generation
+
+    async def settled(self, key: LaneKey, pairs: Sequence[Pair], rejected: Mapping[int, str]) -> None:
+        """Say all that is settled of a lane, and why its rejected items were."""
+        await self._say(
+            Receipt(
+                schema=SCHEMA_VERSION,
+                hub_id=key.hub_id,
+                generation=self._generation,
+                lane=key.lane,
+                store_id=key.store_id,
+                stored=tuple(pairs[-MOST_RANGES:]),
+                complete=len(pairs) <= MOST_RANGES,
+                rejected=tuple(Rejected(seq, reason) for seq, reason in sorted(rejected.items())[:MOST_RANGES]),
+            )
+        )
+
+    async def undecodable(self, refused: Sequence[Refused]) -> None:
+        """Name the bodies that could not be read; they are dead letters by now."""
+        for one in refused:
+            await self._say(
+                Receipt(
+                    schema=SCHEMA_VERSION,
+                    hub_id=one.hub_id,
+                    generation=self._generation,
+                    lane=one.lane,
+                    undecodable=(UndecodableBody(one.sha256, one.reason),),
+                )
+            )
+
+    async def repeat(self, database: Database, status_subject: str) -> None:
+        """Answer a hub's status with what is settled of each of its lanes."""
+        hub_id, _ = parse_topic(status_subject)
+        async with database.transaction() as connection:
+            rows = await fetch_all(connection, SQL["lanes_of_hub"], {"hub_id": hub_id})
+        for store_id, lane, ranges in rows:
+            await self.settled(LaneKey(hub_id, store_id, UpLane(lane)), to_pairs(ranges), {})
+
+    async def _say(self, receipt: Receipt) -> None:
+        await self._bus.publish_bytes(subject(receipt.hub_id, DownLane.RECEIPTS), encode(receipt))

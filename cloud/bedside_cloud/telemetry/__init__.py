@@ -1,0 +1,1 @@
+"""Logs that name events and fields, never a patient or a value."""
