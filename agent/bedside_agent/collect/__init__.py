@@ -1,0 +1,1 @@
+"""From a device's bytes to measurements in the sink: one bounded queue a device."""

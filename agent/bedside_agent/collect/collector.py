@@ -1,0 +1,141 @@
+"""One device's bytes become measurements in the sink, through one bounded queue.
+
+The radio's callback may never wait: it decodes, stamps the time and puts the result into the queue. When the sink is
+slower than the device for so long that the queue is full, the oldest measurements go, counted and reported: what a
+device says now matters more than what it said minutes ago.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bedside_agent.clock import Clock, Instant
+from bedside_agent.collect.notices import Notice, NoticeKind, Report
+from bedside_agent.collect.sink import Sink
+from bedside_profiles.errors import DecodeError
+from bedside_profiles.profile import BleProfile, Decoded, Profile
+from bedside_profiles.readings import Measurement
+
+QUEUE_FRAMES = 1024
+"""About 5 minutes of the fastest device known (3 frames a second): longer than any checkpoint of the store."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since start: frames with a reading, well formed frames without one, refused frames, dropped measurements."""
+
+    frames: int = 0
+    without_reading: int = 0
+    refused: int = 0
+    dropped: int = 0
+
+
+class Collector:
+    """The queue and the decoder of one device. Call `hear` from the event loop's thread; `run` empties the queue."""
+
+    def __init__(
+        self,
+        device_id: str,
+        profile: Profile,
+        sink: Sink,
+        clock: Clock,
+        report: Report,
+        *,
+        capacity: int = QUEUE_FRAMES,
+    ) -> None:
+        self.counts = Counts()
+        self.last_heard: Instant | None = None
+        """When the newest frame with a reading came; None when there was none since start."""
+        self._device_id = device_id
+        self._profile = profile
+        self._sink = sink
+        self._clock = clock
+        self._report = report
+        self._capacity = capacity
+        self._queue: asyncio.Queue[tuple[tuple[Measurement, ...], Instant]] = asyncio.Queue()
+        self._overflowing = False
+        self._dropped_unreported = 0
+        self._refused_in_a_row = 0
+        self._decode = self._decoder()
+
+    @property
+    def waiting(self) -> int:
+        """Frames heard that the sink has not taken yet."""
+        return self._queue.qsize()
+
+    def connected(self) -> None:
+        """A connection begins: bytes left over from the one before are no part of it."""
+        self._decode = self._decoder()
+
+    def hear(self, payload: bytes, characteristic: str = "") -> None:
+        """Bytes as they came: one value of a characteristic, or a piece of a serial stream. Never blocks."""
+        for outcome in self._decode(characteristic, payload):
+            if isinstance(outcome, DecodeError):
+                self._refuse(outcome)
+            else:
+                self._refused_in_a_row = 0
+                self._keep(outcome)
+
+    async def run(self) -> None:
+        """Hand what is heard to the sink, in order, until cancelled. The sink's errors come out here."""
+        while True:
+            measurements, heard_at = await self._queue.get()
+            await self._sink.take(self._device_id, measurements, heard_at)
+            self._queue.task_done()
+            if self._overflowing and self.waiting <= self._capacity // 2:
+                self._overflowing = False
+                self._report_dropped()
+
+    async def drain(self) -> None:
+        """Return when everything heard so far is in the sink. `run` must be running."""
+        await self._queue.join()
+
+    def _decoder(self) -> Callable[[str, bytes], Iterable[Decoded | DecodeError]]:
+        profile = self._profile
+        if not isinstance(profile, BleProfile):
+            framer = profile.framer()
+            return lambda _characteristic, payload: framer.feed(payload)
+        decode = profile.decode
+
+        def one_frame(characteristic: str, payload: bytes) -> Iterable[Decoded | DecodeError]:
+            try:
+                return (decode(characteristic, payload),)
+            except DecodeError as error:
+                return (error,)
+
+        return one_frame
+
+    def _keep(self, decoded: Decoded) -> None:
+        if not decoded.measurements:
+            self.counts.without_reading += 1
+            return
+        self.counts.frames += 1
+        self.last_heard = self._clock.now()
+        if self.waiting >= self._capacity:
+            self._drop_oldest()
+        self._queue.put_nowait((decoded.measurements, self.last_heard))
+
+    def _drop_oldest(self) -> None:
+        lost, _ = self._queue.get_nowait()
+        self._queue.task_done()
+        self.counts.dropped += len(lost)
+        self._dropped_unreported += len(lost)
+        if not self._overflowing:
+            self._overflowing = True
+            self._report_dropped()
+
+    def _report_dropped(self) -> None:
+        """Reported at the first loss and again when the queue is half empty: two notices, however long it takes."""
+        if self._dropped_unreported:
+            self._notify(NoticeKind.READINGS_DROPPED, {"count": str(self._dropped_unreported)})
+            self._dropped_unreported = 0
+
+    def _refuse(self, error: DecodeError) -> None:
+        self.counts.refused += 1
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row & (self._refused_in_a_row - 1) == 0:
+            fields = {"reason": error.reason, "count": str(self._refused_in_a_row)}
+            self._notify(NoticeKind.FRAMES_REFUSED, fields)
+
+    def _notify(self, kind: NoticeKind, fields: dict[str, str]) -> None:
+        self._report(Notice(self._device_id, kind, self._clock.now(), fields))

@@ -1,0 +1,157 @@
+"""What the agent needs of Bluetooth Low Energy, in its own words, and how it can fail.
+
+RadioError
+├── RadioUnavailableError       no adapter, or its transport or the Bluetooth service is gone
+├── DeviceNotFoundError         nothing that matches advertised in time
+├── ConnectFailedError          it advertised, but no connection came about
+├── LinkLostError               the connection ended while it was in use
+├── CallTimedOutError           one GATT operation got no answer in time
+├── AccessRefusedError          the device answered an operation with an ATT error
+└── CharacteristicMissingError  the device does not have what its profile requires
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bedside_profiles.errors import BedsideError
+from bedside_profiles.profile import Transfer
+
+
+class RadioError(BedsideError):
+    """Base of what goes wrong on the air. `reason` is one sentence for a technician."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RadioUnavailableError(RadioError):
+    """There is no radio to speak with at the moment."""
+
+
+class DeviceNotFoundError(RadioError):
+    """The target did not advertise within `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not heard within {seconds:g} s")
+        self.seconds = seconds
+
+
+class ConnectFailedError(RadioError):
+    """The device at `address` advertised but did not connect."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(reason)
+        self.address = address
+
+
+class LinkLostError(RadioError):
+    """The connection is gone."""
+
+
+class CallTimedOutError(RadioError):
+    """`operation` had no answer within `seconds`."""
+
+    def __init__(self, operation: str, seconds: float) -> None:
+        super().__init__(f"{operation}: no answer within {seconds:g} s")
+        self.operation = operation
+        self.seconds = seconds
+
+
+class AccessRefusedError(RadioError):
+    """The device refused `operation` with the ATT error `code`; `needs_pairing` for the codes that ask for a bond."""
+
+    def __init__(self, operation: str, code: int) -> None:
+        super().__init__(f"{operation}: refused with ATT error 0x{code:02x}")
+        self.operation = operation
+        self.code = code
+
+    @property
+    def needs_pairing(self) -> bool:
+        """Insufficient authentication, authorization, key size or encryption."""
+        return self.code in {0x05, 0x08, 0x0C, 0x0F}
+
+
+class CharacteristicMissingError(RadioError):
+    """The connected device has no characteristic `uuid`."""
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__(f"the device has no characteristic {uuid}")
+        self.uuid = uuid
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The device to look for: its `address` (upper case, colons), or else its advertised service and name."""
+
+    service_uuid: str
+    address: str | None = None
+    advertised_name: str | None = None
+
+    def matches(self, found: "Found") -> bool:
+        """Whether this advertisement comes from the target."""
+        if self.address is not None:
+            return found.address.upper() == self.address.upper()
+        return self.service_uuid in found.service_uuids and found.name == self.advertised_name
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One advertiser. `rssi_dbm` is the received signal strength."""
+
+    address: str
+    name: str | None
+    service_uuids: tuple[str, ...]
+    rssi_dbm: int
+
+
+class Link(Protocol):
+    """One connection to one device. Every call raises `RadioError`, in time."""
+
+    @property
+    def address(self) -> str:
+        """The device's address."""
+        ...
+
+    def offers(self, characteristic: str) -> bool:
+        """Whether the device has this characteristic."""
+        ...
+
+    async def subscribe(
+        self, characteristic: str, transfer: Transfer, hear: Callable[[bytes], None], *, timeout_seconds: float
+    ) -> None:
+        """Have every value handed to `hear`, which must not block. An indication is confirmed after `hear` returned."""
+        ...
+
+    async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
+        """The characteristic's value."""
+        ...
+
+    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
+        """Write with response."""
+        ...
+
+    async def disconnect(self, *, timeout_seconds: float) -> None:
+        """End the connection; no error if it has ended already. `on_lost` is not called for it."""
+        ...
+
+
+class Central(Protocol):
+    """One radio, shared by all sessions. It looks for devices and connects to them, one connection attempt at a time."""
+
+    async def scan(self, *, seconds: float) -> tuple[Found, ...]:
+        """Everything that advertises now, strongest first."""
+        ...
+
+    async def find(self, target: Target, *, timeout_seconds: float) -> Found:
+        """Wait until the target advertises."""
+        ...
+
+    async def connect(self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float) -> Link:
+        """Connect; `on_lost` is called once when the connection ends without having been asked to."""
+        ...
+
+    async def close(self) -> None:
+        """Give the radio back. Nothing may be called afterwards."""
+        ...

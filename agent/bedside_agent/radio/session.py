@@ -1,0 +1,151 @@
+"""One configured Bluetooth device, for ever: find it, connect, subscribe, listen, and begin again when it goes.
+
+A radio stack may say "connected" long after the device or the stack itself is gone, so a connection is believed only
+while data comes: each profile names the silence after which the link is taken for dead.
+"""
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass
+from typing import Protocol
+
+from bedside_agent.radio.central import Central, CharacteristicMissingError, Link, LinkLostError, RadioError, Target
+from bedside_agent.radio.patience import GiveUp, decide
+from bedside_profiles.profile import BleProfile
+from bedside_profiles.wire.status import LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`find` is one round of the search; a device out of range costs nothing but such rounds."""
+
+    find_seconds: float = 60
+    connect_seconds: float = 20
+    call_seconds: float = 10
+    disconnect_seconds: float = 5
+
+
+class Ear(Protocol):
+    """Hears the device; must not block."""
+
+    def connected(self) -> None:
+        """A connection begins."""
+        ...
+
+    def hear(self, payload: bytes, characteristic: str) -> None:
+        """One value of a characteristic."""
+        ...
+
+
+class Teller(Protocol):
+    """Is told when the link changes."""
+
+    def connected(self) -> None:
+        """All subscriptions stand."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """It was connected and is no more."""
+        ...
+
+    def given_up(self, reason: str) -> None:
+        """It will not be tried again."""
+        ...
+
+
+class RadioSession:
+    """Run it as one task. `link` is what the hub's status says of the device."""
+
+    def __init__(
+        self,
+        target: Target,
+        profile: BleProfile,
+        central: Central,
+        ear: Ear,
+        teller: Teller,
+        *,
+        jitter: random.Random,
+        timing: Timing | None = None,
+    ) -> None:
+        self.link = LinkState.SEARCHING
+        self._target = target
+        self._profile = profile
+        self._central = central
+        self._ear = ear
+        self._teller = teller
+        self._jitter = jitter
+        self._timing = timing or Timing()
+        self._heard_at = 0.0
+        self._heard_anything = False
+
+    async def run(self) -> None:
+        """Keep the device connected until cancelled, or until it proves to be another device than configured."""
+        failures = 0
+        while True:
+            self._heard_anything = False
+            try:
+                await self._one_connection()
+            except RadioError as error:
+                if self.link is LinkState.CONNECTED:
+                    self.link = LinkState.LOST
+                    self._teller.lost(error.reason)
+                failures = 1 if self._heard_anything else failures + 1
+                decision = decide(error, failures, self._jitter.random())
+                if isinstance(decision, GiveUp):
+                    self.link = LinkState.LOST
+                    self._teller.given_up(decision.reason)
+                    return
+                await asyncio.sleep(decision.seconds)
+
+    async def _one_connection(self) -> None:
+        """Raises the `RadioError` that ended it."""
+        timing = self._timing
+        found = await self._central.find(self._target, timeout_seconds=timing.find_seconds)
+        lost = asyncio.Event()
+        link = await self._central.connect(found, lost.set, timeout_seconds=timing.connect_seconds)
+        try:
+            self._ear.connected()
+            await self._subscribe_all(link)
+            self.link = LinkState.CONNECTED
+            self._teller.connected()
+            await self._until_lost(lost)
+        finally:
+            # The connection ends here on purpose; that it had ended already is no further news.
+            with contextlib.suppress(RadioError):
+                await link.disconnect(timeout_seconds=timing.disconnect_seconds)
+
+    async def _subscribe_all(self, link: Link) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        for wanted in self._profile.characteristics:
+            if not link.offers(wanted.uuid):
+                if wanted.required:
+                    raise CharacteristicMissingError(wanted.uuid)
+                continue
+            uuid = wanted.uuid
+            await link.subscribe(
+                uuid,
+                wanted.transfer,
+                lambda payload, uuid=uuid: self._hear(payload, uuid),  # type: ignore[misc]
+                timeout_seconds=self._timing.call_seconds,
+            )
+
+    def _hear(self, payload: bytes, characteristic: str) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_anything = True
+        self._ear.hear(payload, characteristic)
+
+    async def _until_lost(self, lost: asyncio.Event) -> None:
+        silence = self._profile.silence_seconds
+        if silence is None:
+            await lost.wait()
+            raise LinkLostError("the connection ended")
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._heard_at + silence:
+            try:
+                async with asyncio.timeout_at(self._heard_at + silence):
+                    await lost.wait()
+            except TimeoutError:
+                continue
+            raise LinkLostError("the connection ended")
+        raise LinkLostError(f"connected, but silent for {silence:g} s")
