@@ -80,9 +80,8 @@ def encode_float(value: Number) -> int:
 
 def _scaled(mantissa: int, exponent: int) -> float:
     """Rounded once: dividing by an exact power of ten keeps 36.6 what a person would write."""
-    if exponent < 0:
-        return mantissa / 10**-exponent
-    return float(mantissa * 10**exponent)
+    power: int = 10 ** abs(exponent)
+    return mantissa / power if exponent < 0 else float(mantissa * power)
 
 
 def _fit(value: float, largest: int, lowest_exponent: int, highest_exponent: int) -> tuple[int, int]:

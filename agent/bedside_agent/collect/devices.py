@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from bedside_profiles.catalogue import profile_named
-
 from bedside_profiles.profile import BleProfile, SerialProfile
 
 

@@ -5,8 +5,6 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from bedside_profiles.catalogue import profile_named
-
 from bedside_agent.clock import Clock
 from bedside_agent.collect.collector import Collector
 from bedside_agent.collect.devices import DeviceEntry
@@ -16,6 +14,7 @@ from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.session import RadioSession
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
+from bedside_profiles.catalogue import profile_named
 from bedside_profiles.profile import BleProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
 

@@ -138,7 +138,7 @@ class Link(Protocol):
 
 
 class Central(Protocol):
-    """One radio, shared by all sessions. It looks for devices and connects to them, one connection attempt at a time."""
+    """One radio, shared by all sessions. It looks for devices and connects to them, one attempt at a time."""
 
     async def scan(self, *, seconds: float) -> tuple[Found, ...]:
         """Everything that advertises now, strongest first."""

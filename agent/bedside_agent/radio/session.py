@@ -6,13 +6,14 @@ while data comes: each profile names the silence after which the link is taken f
 
 import asyncio
 import contextlib
+import functools
 import random
 from dataclasses import dataclass
 from typing import Protocol
 
 from bedside_agent.radio.central import Central, CharacteristicMissingError, Link, LinkLostError, RadioError, Target
 from bedside_agent.radio.patience import GiveUp, decide
-from bedside_profiles.profile import BleProfile
+from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.wire.status import LinkState
 
 
@@ -106,37 +107,38 @@ class RadioSession:
         link = await self._central.connect(found, lost.set, timeout_seconds=timing.connect_seconds)
         try:
             self._ear.connected()
-            await self._subscribe_all(link)
+            streams = await self._subscribe_all(link)
             self.link = LinkState.CONNECTED
             self._teller.connected()
-            await self._until_lost(lost)
+            await self._until_lost(lost, self._profile.silence_seconds if streams else None)
         finally:
             # The connection ends here on purpose; that it had ended already is no further news.
             with contextlib.suppress(RadioError):
                 await link.disconnect(timeout_seconds=timing.disconnect_seconds)
 
-    async def _subscribe_all(self, link: Link) -> None:
+    async def _subscribe_all(self, link: Link) -> bool:
+        """Whether one of them streams, so that silence means something: an indication comes only now and then."""
         self._heard_at = asyncio.get_running_loop().time()
-        for wanted in self._profile.characteristics:
-            if not link.offers(wanted.uuid):
-                if wanted.required:
-                    raise CharacteristicMissingError(wanted.uuid)
-                continue
-            uuid = wanted.uuid
+        offered = [wanted for wanted in self._profile.characteristics if link.offers(wanted.uuid)]
+        missing = [wanted for wanted in self._profile.characteristics if wanted not in offered]
+        for wanted in missing:
+            if wanted.required or not offered:
+                raise CharacteristicMissingError(wanted.uuid)
+        for wanted in offered:
             await link.subscribe(
-                uuid,
+                wanted.uuid,
                 wanted.transfer,
-                lambda payload, uuid=uuid: self._hear(payload, uuid),  # type: ignore[misc]
+                functools.partial(self._hear, wanted.uuid),
                 timeout_seconds=self._timing.call_seconds,
             )
+        return any(wanted.transfer is Transfer.NOTIFY for wanted in offered)
 
-    def _hear(self, payload: bytes, characteristic: str) -> None:
+    def _hear(self, characteristic: str, payload: bytes) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         self._heard_anything = True
         self._ear.hear(payload, characteristic)
 
-    async def _until_lost(self, lost: asyncio.Event) -> None:
-        silence = self._profile.silence_seconds
+    async def _until_lost(self, lost: asyncio.Event, silence: float | None) -> None:
         if silence is None:
             await lost.wait()
             raise LinkLostError("the connection ended")

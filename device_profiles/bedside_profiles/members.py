@@ -1,0 +1,99 @@
+"""Sorts the members of one frame into measurements and what is no reading, by rules that hold for every device."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bedside_profiles.numbers import Number, Special
+from bedside_profiles.profile import Decoded, EncodeError, NoReading, Withheld
+from bedside_profiles.readings import METRICS, Measurement, Metric, Modality, Quality, RangeFlag
+
+FIRST_BELIEVABLE_YEAR = 2010
+"""Device clocks start at 1970 or 2000 when their battery was out."""
+
+
+class Members:
+    """One frame's members: they share how and when they were taken and what the device says against them."""
+
+    def __init__(
+        self,
+        modality: Modality,
+        *,
+        quality: Sequence[Quality] = (),
+        device_time: datetime | None = None,
+        device_user: int | None = None,
+    ) -> None:
+        quality = tuple(quality)
+        if device_time is not None and device_time.year < FIRST_BELIEVABLE_YEAR:
+            device_time = None
+            if Quality.DEVICE_CLOCK_UNSET not in quality:
+                quality = (*quality, Quality.DEVICE_CLOCK_UNSET)
+        self._modality = modality
+        self._quality = quality
+        self._device_time = None if device_time is None else device_time.isoformat()
+        self._device_user = device_user
+        self._measurements: list[Measurement] = []
+        self._withheld: list[Withheld] = []
+
+    def add(self, metric: Metric, number: Number, *, living_is_never_zero: bool = True) -> None:
+        """A member in the metric's canonical unit. Infinities are readings without a number; NaN is no reading."""
+        if number is Special.POSITIVE_INFINITY:
+            self._keep(metric, None, RangeFlag.ABOVE)
+        elif number is Special.NEGATIVE_INFINITY:
+            self._keep(metric, None, RangeFlag.BELOW)
+        elif isinstance(number, Special):
+            self.withhold(metric, NoReading.NOT_A_NUMBER)
+        elif number == 0 and living_is_never_zero:
+            self.withhold(metric, NoReading.ZERO)
+        elif not METRICS[metric].lowest <= number <= METRICS[metric].highest:
+            self.withhold(metric, NoReading.IMPOSSIBLE)
+        else:
+            self._keep(metric, float(number), None)
+
+    def withhold(self, metric: Metric, reason: NoReading) -> None:
+        """A member that is no reading."""
+        self._withheld.append(Withheld(metric, reason))
+
+    def decoded(self) -> Decoded:
+        """The frame."""
+        return Decoded(tuple(self._measurements), tuple(self._withheld))
+
+    def _keep(self, metric: Metric, value: float | None, range_flag: RangeFlag | None) -> None:
+        self._measurements.append(
+            Measurement(
+                metric,
+                value,
+                self._modality,
+                range_flag=range_flag,
+                quality=self._quality,
+                device_time=self._device_time,
+                device_user=self._device_user,
+            )
+        )
+
+
+def number_of(measurements: Sequence[Measurement], metric: Metric) -> Number | None:
+    """What an encoder writes for `metric`; None when it is not among the measurements. For use by encoders."""
+    found = [measurement for measurement in measurements if measurement.metric is metric]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise EncodeError(f"{metric} is there {len(found)} times")
+    if found[0].range_flag is not None:
+        above = found[0].range_flag is RangeFlag.ABOVE
+        return Special.POSITIVE_INFINITY if above else Special.NEGATIVE_INFINITY
+    return found[0].value
+
+
+def shared(measurements: Sequence[Measurement], allowed: frozenset[Metric]) -> Measurement | None:
+    """The first of them, after checking that one frame can hold them all; None when there are none."""
+    for measurement in measurements:
+        if measurement.metric not in allowed:
+            raise EncodeError(f"this frame does not hold {measurement.metric}")
+        first = measurements[0]
+        if (measurement.quality, measurement.device_time, measurement.device_user) != (
+            first.quality,
+            first.device_time,
+            first.device_user,
+        ):
+            raise EncodeError("the members of one frame share quality, time and user")
+    return measurements[0] if measurements else None
