@@ -19,7 +19,7 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
-from bedside_cloud.bus.errors import RefusedError, UnansweredError
+from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
 from bedside_cloud.contracts.message import Message
 
 LOG = logging.getLogger(__name__)
@@ -99,11 +99,19 @@ class Bus:
             raise RefusedError(int(headers[ERROR_CODE_HEADER]), headers.get(ERROR_HEADER, ""))
         return reply.data
 
+    async def request_if_answered(self, subject: str, question: Message, answer: type[Answered]) -> Answered | None:
+        """As `request`; None, with a line in the log, when nobody answers or the service refuses."""
+        try:
+            return await self.request(subject, question, answer)
+        except BusError as cause:
+            LOG.info("unanswered subject=%s cause=%s", subject, cause)
+            return None
+
     async def deliver(self, subject: str, body: bytes) -> bool:
         """Deliver an outbox row: True once the consumer has answered that it committed."""
         try:
             await self.request_bytes(subject, body)
-        except (UnansweredError, RefusedError) as cause:
+        except BusError as cause:
             LOG.info("delivery_postponed subject=%s cause=%s", subject, cause)
             return False
         return True

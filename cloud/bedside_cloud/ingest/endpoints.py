@@ -18,7 +18,8 @@ from bedside_cloud.contracts.readings import (
     UnassignedDevice,
 )
 from bedside_cloud.database.pool import Database, fetch_all
-from bedside_cloud.ingest.store import SQL, to_time
+from bedside_cloud.database.times import to_time
+from bedside_cloud.ingest.store import SQL
 from bedside_profiles.readings import Metric
 
 LATEST_FIELDS = (

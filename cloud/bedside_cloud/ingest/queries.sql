@@ -57,13 +57,6 @@ INSERT INTO conflicts (hub_id, store_id, lane, seq, sha256, body, heard_at)
 VALUES (%(hub_id)s, %(store_id)s, %(lane)s, %(seq)s, %(sha256)s, %(body)s, clock_timestamp())
 ON CONFLICT DO NOTHING
 
--- name: load_projection
-SELECT body FROM projections WHERE name = %(name)s
-
--- name: save_projection
-INSERT INTO projections (name, version, body) VALUES (%(name)s, %(version)s, %(body)s)
-ON CONFLICT (name) DO UPDATE SET version = excluded.version, body = excluded.body
-
 -- name: attach_readings
 UPDATE readings SET patient_id = %(patient_id)s
 WHERE patient_id IS NULL AND device_id = %(device_id)s AND taken_at >= %(from_at)s

@@ -1,9 +1,10 @@
 """Receipts: what is stored, said after the commit. A lost one is said again at the hub's next status."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from bedside_cloud.bus.connection import Bus
-from bedside_cloud.database.pool import Database, fetch_all
+from bedside_cloud.database.pool import Database, fetch_all, unavailable
 from bedside_cloud.ingest.admission import Refused
 from bedside_cloud.ingest.ranges import Pair, to_pairs
 from bedside_cloud.ingest.store import SQL, LaneKey
@@ -11,6 +12,8 @@ from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.messages import encode
 from bedside_profiles.wire.receipt import Receipt, Rejected, UndecodableBody
 from bedside_profiles.wire.topics import DownLane, UpLane, parse_topic, subject
+
+LOG = logging.getLogger(__name__)
 
 MOST_RANGES = 1024
 """Ranges in one receipt; of more, the newest are told and the receipt says that it is not complete."""
@@ -54,8 +57,12 @@ class Receipts:
     async def repeat(self, database: Database, status_subject: str) -> None:
         """Answer a hub's status with what is settled of each of its lanes."""
         hub_id, _ = parse_topic(status_subject)
-        async with database.transaction() as connection:
-            rows = await fetch_all(connection, SQL["lanes_of_hub"], {"hub_id": hub_id})
+        try:
+            async with database.transaction() as connection:
+                rows = await fetch_all(connection, SQL["lanes_of_hub"], {"hub_id": hub_id})
+        except unavailable as cause:
+            LOG.info("receipts_not_repeated cause=%s", type(cause).__name__)
+            return
         for store_id, lane, ranges in rows:
             await self.settled(LaneKey(hub_id, store_id, UpLane(lane)), to_pairs(ranges), {})
 

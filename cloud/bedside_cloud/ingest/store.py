@@ -20,6 +20,7 @@ from bedside_cloud.contracts.readings import (
 from bedside_cloud.database.outbox import enqueue
 from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.queries import Queries
+from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.admission import Admitted, Refused
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.ranges import Pair, Settled, joined, to_multirange, to_pairs
@@ -59,12 +60,6 @@ class Stored:
     readings: list[StoredReading] = field(default_factory=list)
     conflicts: int = 0
     dead_letters: int = 0
-
-
-def to_time(utc_ms: int) -> datetime:
-    """UTC milliseconds as PostgreSQL takes them, without rounding."""
-    seconds, milliseconds = divmod(utc_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
 
 
 async def store_batches(

@@ -1,15 +1,17 @@
 """From the stream to the receipt: admit, store in one transaction, and only then say what is stored."""
 
 import logging
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.streams import Arrived, Unsettled
 from bedside_cloud.contracts.readings import LIVE, StoredReadings
+from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.outbox import Relay
 from bedside_cloud.database.pool import Database, data_faults, unavailable
+from bedside_cloud.database.projection import Projection
+from bedside_cloud.database.times import utc_now_ms
 from bedside_cloud.ingest.admission import Admitted, Refused, admit
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.receipts import Receipts
@@ -17,11 +19,6 @@ from bedside_cloud.ingest.store import LaneKey, Stored, store_batches, store_ref
 from bedside_profiles.errors import WireError
 
 LOG = logging.getLogger(__name__)
-
-
-def utc_now_ms() -> int:
-    """The cloud's wall clock in UTC milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Worker:
@@ -33,13 +30,14 @@ class Worker:
         bus: Bus,
         relay: Relay,
         receipts: Receipts,
-        assignments: Callable[[], Assignments],
+        projection: Projection[AssignmentSnapshot],
     ) -> None:
         self._database = database
         self._bus = bus
         self._relay = relay
         self._receipts = receipts
-        self._assignments = assignments
+        self._projection = projection
+        self._assignments = Assignments(projection.current)
 
     async def work(self, messages: Sequence[Arrived]) -> None:
         """Store the messages and publish their receipts; Unsettled while the database is away."""
@@ -80,7 +78,9 @@ class Worker:
     async def _together(
         self, lanes: dict[LaneKey, list[Admitted]], refused: Sequence[Refused], heard_at_ms: int
     ) -> list[Stored]:
-        assignments = self._assignments()
+        if self._assignments.snapshot is not self._projection.current:
+            self._assignments = Assignments(self._projection.current)
+        assignments = self._assignments
         async with self._database.transaction() as connection:
             await store_refused(connection, refused)
             return [

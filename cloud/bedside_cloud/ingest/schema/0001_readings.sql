@@ -97,10 +97,3 @@ CREATE TABLE conflicts (
     heard_at timestamptz NOT NULL,
     PRIMARY KEY (hub_id, store_id, lane, seq, sha256)
 );
-
--- What ingest last heard from registry, so that it can store while registry is away.
-CREATE TABLE projections (
-    name text PRIMARY KEY,
-    version bigint NOT NULL,
-    body jsonb NOT NULL
-);

@@ -1,0 +1,128 @@
+"""The life of one alert, as pure steps: raise, clear, acknowledge.
+
+An alert has one state per source. It clears when every source that raised it has cleared or is stale. An
+acknowledgement belongs to a person and is never taken back by a rule; clearing is the rule's and never closes an
+alert that nobody has acknowledged.
+"""
+
+import uuid
+from dataclasses import dataclass, field, replace
+
+from bedside_cloud.contracts.alerts import AlertSource
+from bedside_profiles.readings import Metric, RangeFlag
+from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.thresholds import Side
+from bedside_profiles.wire.alarm import AlarmKind
+
+STALE_AFTER_MS = 15 * 60 * 1000
+"""A source that said nothing for so long no longer holds an alert active once another source has cleared it.
+
+Not shorter: a hub that is offline cannot say that the condition goes on.
+"""
+
+ORDER = (Priority.INFO, Priority.LOW, Priority.MEDIUM, Priority.HIGH)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a source last said of the condition, and when (UTC ms)."""
+
+    present: bool
+    said_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """A source found the condition present. Times are UTC milliseconds."""
+
+    source: AlertSource
+    patient_id: str
+    hub_id: str
+    condition: str
+    kind: AlarmKind
+    priority: Priority
+    at_ms: int
+    onset_ms: int
+    heard_at_ms: int
+    metric: Metric | None = None
+    side: Side | None = None
+    value: float | None = None
+    range_flag: RangeFlag | None = None
+    limit: float | None = None
+    rule_id: str | None = None
+    plan_version: int | None = None
+    episode: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert as it is stored. `cleared_at_ms` is None while it is active."""
+
+    alert_id: str
+    first: Raise
+    version: int
+    priority: Priority
+    value: float | None
+    range_flag: RangeFlag | None
+    sources: dict[AlertSource, Word] = field(default_factory=dict)
+    cleared_at_ms: int | None = None
+    acknowledged_at_ms: int | None = None
+    acknowledged_by: str | None = None
+    acknowledged_name: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether some source still holds the condition to be present."""
+        return self.cleared_at_ms is None
+
+
+def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
+    """The alert after a source raised the condition: a new one, or the active one with one more source.
+
+    A later raise brings its value with it and may make the priority higher, never lower.
+    """
+    word = Word(present=True, said_at_ms=raise_.at_ms)
+    if present is None or not present.active:
+        return AlertRecord(
+            alert_id=str(uuid.uuid4()),
+            first=raise_,
+            version=1,
+            priority=raise_.priority,
+            value=raise_.value,
+            range_flag=raise_.range_flag,
+            sources={raise_.source: word},
+        )
+    return replace(
+        present,
+        version=present.version + 1,
+        priority=max(present.priority, raise_.priority, key=ORDER.index),
+        value=raise_.value,
+        range_flag=raise_.range_flag,
+        sources={**present.sources, raise_.source: word},
+    )
+
+
+def cleared(present: AlertRecord, source: AlertSource, at_ms: int) -> AlertRecord:
+    """The alert after a source found the condition gone; it stays active while another holds it to be present."""
+    sources = {**present.sources, source: Word(present=False, said_at_ms=at_ms)}
+    held = [word for word in sources.values() if word.present and at_ms - word.said_at_ms < STALE_AFTER_MS]
+    return replace(
+        present,
+        version=present.version + 1,
+        sources=sources,
+        cleared_at_ms=None if held else at_ms,
+    )
+
+
+def acknowledged(present: AlertRecord, person_id: str, person_name: str, at_ms: int) -> AlertRecord:
+    """The alert with a person's name on it. The first acknowledgement stands; a second changes nothing."""
+    if present.acknowledged_at_ms is not None:
+        return present
+    return replace(
+        present,
+        version=present.version + 1,
+        acknowledged_at_ms=at_ms,
+        acknowledged_by=person_id,
+        acknowledged_name=person_name,
+    )

@@ -1,0 +1,42 @@
+"""Which limits hold for whom, and whom a hub serves."""
+
+from bedside_cloud.contracts.registry import Plan, PlanSnapshot
+from bedside_cloud.database.projection import Projection
+
+NO_PLANS = PlanSnapshot(version=0, plans=())
+
+
+class Plans:
+    """The plans as last heard, by patient and by hub."""
+
+    def __init__(self, projection: Projection[PlanSnapshot]) -> None:
+        self._projection = projection
+        self._indexed = NO_PLANS
+        self._of_patient: dict[str, Plan] = {}
+        self._of_hub: dict[str, Plan] = {}
+
+    def of_patient(self, patient_id: str) -> Plan | None:
+        """The patient's newest plan, in force or not."""
+        self._index()
+        return self._of_patient.get(patient_id)
+
+    def of_hub(self, hub_id: str) -> Plan | None:
+        """The plan that the hub runs, in force or not: an alarm that it raised is taken even after the episode."""
+        self._index()
+        return self._of_hub.get(hub_id)
+
+    async def refresh(self) -> None:
+        """Ask registry now, for something that was not found: it may be newer than what was last heard."""
+        await self._projection.refresh()
+
+    @property
+    def heard(self) -> bool:
+        """Whether there was ever an answer: before that, not finding a plan means nothing."""
+        return self._projection.current is not NO_PLANS
+
+    def _index(self) -> None:
+        snapshot = self._projection.current
+        if snapshot is not self._indexed:
+            self._of_patient = {plan.patient_id: plan for plan in snapshot.plans}
+            self._of_hub = {plan.hub_id: plan for plan in snapshot.plans}
+            self._indexed = snapshot

@@ -1,0 +1,82 @@
+-- name: lock_patient
+SELECT pg_advisory_xact_lock(hashtextextended(%(patient_id)s, 0))
+
+-- name: active_alert
+SELECT alerts.*, (
+    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
+        present, (extract(epoch FROM said_at) * 1000)::bigint
+    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
+) AS sources
+FROM alerts
+WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(test)s AND cleared_at IS NULL
+
+-- name: alert_by_id
+SELECT alerts.*, (
+    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
+        present, (extract(epoch FROM said_at) * 1000)::bigint
+    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
+) AS sources
+FROM alerts
+WHERE alert_id = %(alert_id)s
+
+-- name: alerts_of_patients
+SELECT alerts.*, (
+    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
+        present, (extract(epoch FROM said_at) * 1000)::bigint
+    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
+) AS sources
+FROM alerts
+WHERE patient_id = ANY(%(patient_ids)s)
+AND (cleared_at IS NULL OR acknowledged_at IS NULL OR changed_at >= %(since)s)
+ORDER BY raised_at DESC
+LIMIT 500
+
+-- name: patient_of_alert
+SELECT patient_id::text FROM alerts WHERE alert_id = %(alert_id)s
+
+-- name: save_alert
+INSERT INTO alerts (
+    alert_id, patient_id, condition, kind, priority, version, hub_id, episode, onset_at, raised_at, heard_at, metric,
+    side, value, range_flag, limit_value, rule_id, plan_version, cleared_at, acknowledged_at, acknowledged_by,
+    acknowledged_name, test
+) VALUES (
+    %(alert_id)s, %(patient_id)s, %(condition)s, %(kind)s, %(priority)s, %(version)s, %(hub_id)s, %(episode)s,
+    %(onset_at)s, %(raised_at)s, %(heard_at)s, %(metric)s, %(side)s, %(value)s, %(range_flag)s, %(limit_value)s,
+    %(rule_id)s, %(plan_version)s, %(cleared_at)s, %(acknowledged_at)s, %(acknowledged_by)s, %(acknowledged_name)s,
+    %(test)s
+)
+ON CONFLICT (alert_id) DO UPDATE SET
+    version = excluded.version, priority = excluded.priority, episode = excluded.episode, value = excluded.value,
+    range_flag = excluded.range_flag, cleared_at = excluded.cleared_at, acknowledged_at = excluded.acknowledged_at,
+    acknowledged_by = excluded.acknowledged_by, acknowledged_name = excluded.acknowledged_name,
+    changed_at = clock_timestamp()
+
+-- name: save_source
+INSERT INTO alert_sources (alert_id, source, present, said_at)
+VALUES (%(alert_id)s, %(source)s, %(present)s, %(said_at)s)
+ON CONFLICT (alert_id, source) DO UPDATE SET present = excluded.present, said_at = excluded.said_at
+
+-- name: save_history
+INSERT INTO alert_history (alert_id, version, change, source, by_person)
+VALUES (%(alert_id)s, %(version)s, %(change)s, %(source)s, %(by_person)s)
+
+-- name: take_alarm
+INSERT INTO taken_alarms (hub_id, store_id, seq) VALUES (%(hub_id)s, %(store_id)s, %(seq)s) ON CONFLICT DO NOTHING
+
+-- name: end_episode
+INSERT INTO ended_episodes (episode, ended_at) VALUES (%(episode)s, %(ended_at)s) ON CONFLICT DO NOTHING
+
+-- name: episode_end
+SELECT (extract(epoch FROM ended_at) * 1000)::bigint FROM ended_episodes WHERE episode = %(episode)s
+
+-- name: rule_states
+SELECT rule_id, rule_version, state FROM rule_states WHERE patient_id = %(patient_id)s
+
+-- name: save_rule_state
+INSERT INTO rule_states (patient_id, rule_id, rule_version, state, due_at)
+VALUES (%(patient_id)s, %(rule_id)s, %(rule_version)s, %(state)s, %(due_at)s)
+ON CONFLICT (patient_id, rule_id) DO UPDATE SET
+    rule_version = excluded.rule_version, state = excluded.state, due_at = excluded.due_at
+
+-- name: due_patients
+SELECT DISTINCT patient_id::text FROM rule_states WHERE due_at <= %(now)s
