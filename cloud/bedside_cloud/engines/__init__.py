@@ -1,0 +1,1 @@
+"""The programs that the services stand on: PostgreSQL, nats-server, and the cluster's certificates."""
