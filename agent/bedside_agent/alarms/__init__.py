@@ -1,0 +1,1 @@
+"""Alarms that the hub raises by itself: care plan in, alarm out."""

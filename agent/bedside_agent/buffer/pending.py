@@ -1,0 +1,117 @@
+"""What was taken and is not yet on the disk: alarms that commit alone and at once, the rest in groups."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from bedside_agent.buffer.database import Group
+from bedside_profiles.readings import Reading
+from bedside_profiles.wire.alarm import Alarm
+from bedside_profiles.wire.events import Event
+
+MOST_PENDING = 20_000
+"""Readings that may wait for the disk: minutes at any plausible rate, a few MB of memory."""
+
+Futures = list["asyncio.Future[None]"]
+
+
+class Pending:
+    """Belongs to one event loop; `due` is the writer's, all else is called by those who append."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._alarms: deque[tuple[Group, Futures]] = deque()
+        self._group = Group()
+        self._futures: Futures = []
+        self._something = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    def add_readings(self, readings: Sequence[Reading]) -> "asyncio.Future[None]":
+        """Readings for the next group."""
+        self._group.readings.extend(readings)
+        if len(self._group.readings) >= MOST_PENDING:
+            self._has_room.clear()
+        return self._grouped()
+
+    def add_event(self, event: Event) -> "asyncio.Future[None]":
+        """An event for the next group."""
+        self._group.events.append(event)
+        return self._grouped()
+
+    def add_state(self, values: Mapping[str, bytes | None]) -> "asyncio.Future[None]":
+        """Named values for the next group."""
+        self._group.state.update(values)
+        return self._grouped()
+
+    def add_alarm(self, alarm: Alarm, state: Mapping[str, bytes | None]) -> "asyncio.Future[None]":
+        """An alarm with the state that belongs to it, alone and now."""
+        future = self._future()
+        for name in state:
+            # An older value in the group would otherwise be written after, and over, the alarm's newer one.
+            self._group.state.pop(name, None)
+        self._alarms.append((Group(alarms=[alarm], state=dict(state)), [future]))
+        self._something.set()
+        self._urgent.set()
+        return future
+
+    def forget_settled(self) -> None:
+        """Drop every settled range, now."""
+        self._group.forget_settled = True
+        self._something.set()
+        self._urgent.set()
+
+    async def due(self, window_seconds: float) -> bool:
+        """Wait until something is to be committed; False when all is done and the store closes."""
+        await self._something.wait()
+        if not self._urgent.is_set():
+            try:
+                async with asyncio.timeout(window_seconds):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+        return not (self.closed and not self._alarms and self._group.is_empty())
+
+    def next_alarm(self) -> tuple[Group, Futures] | None:
+        """The oldest alarm that is to be committed."""
+        return self._alarms.popleft() if self._alarms else None
+
+    def rest(self) -> tuple[Group, Futures]:
+        """Everything else, for one transaction."""
+        group, futures = self._group, self._futures
+        self._group, self._futures = Group(), []
+        self._has_room.set()
+        if not self.closed:
+            self._something.clear()
+            self._urgent.clear()
+        return group, futures
+
+    async def room(self) -> None:
+        """Wait while too many readings wait for the disk."""
+        await self._has_room.wait()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not when the store closes."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
+
+    def close(self) -> None:
+        """Have `due` answer at once, and False when nothing is left."""
+        self.closed = True
+        self._closing.set()
+        self._something.set()
+        self._urgent.set()
+
+    def _grouped(self) -> "asyncio.Future[None]":
+        future = self._future()
+        self._futures.append(future)
+        self._something.set()
+        return future
+
+    def _future(self) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().create_future()

@@ -1,0 +1,99 @@
+-- name: add_store
+INSERT INTO stores (store_id, opened_hub_ms) VALUES (:store_id, :hub_ms);
+
+-- name: stores
+SELECT number, store_id, opened_hub_ms FROM stores ORDER BY number;
+
+-- name: drop_store
+DELETE FROM stores WHERE number = :store;
+
+-- name: hub_time
+SELECT max((SELECT coalesce(max(opened_hub_ms), 0) FROM stores), (SELECT coalesce(max(hub_ms), 0) FROM marks));
+
+-- name: names
+SELECT number, name FROM names;
+
+-- name: add_name
+INSERT INTO names (name) VALUES (:name);
+
+-- name: add_readings
+INSERT INTO readings (item, payload) VALUES (?, ?);
+
+-- name: add_alarms
+INSERT INTO alarms (item, payload) VALUES (?, ?);
+
+-- name: add_events
+INSERT INTO events (item, payload) VALUES (?, ?);
+
+-- name: fetch_readings
+SELECT item, payload FROM readings WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+
+-- name: fetch_alarms
+SELECT item, payload FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+
+-- name: fetch_events
+SELECT item, payload FROM events WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+
+-- name: first_readings
+SELECT item FROM readings WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
+
+-- name: first_alarms
+SELECT item FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
+
+-- name: first_events
+SELECT item FROM events WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
+
+-- name: last_readings
+SELECT item FROM readings WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+
+-- name: last_alarms
+SELECT item FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+
+-- name: last_events
+SELECT item FROM events WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+
+-- name: delete_readings
+DELETE FROM readings WHERE item BETWEEN :first AND :last;
+
+-- name: delete_alarms
+DELETE FROM alarms WHERE item BETWEEN :first AND :last;
+
+-- name: delete_events
+DELETE FROM events WHERE item BETWEEN :first AND :last;
+
+-- name: settled
+SELECT first_seq, last_seq FROM settled WHERE store = :store AND lane = :lane ORDER BY first_seq;
+
+-- name: clear_settled
+DELETE FROM settled WHERE store = :store AND lane = :lane;
+
+-- name: add_settled
+INSERT INTO settled (store, lane, first_seq, last_seq) VALUES (:store, :lane, :first, :last);
+
+-- name: clear_all_settled
+DELETE FROM settled;
+
+-- name: clear_store_settled
+DELETE FROM settled WHERE store = :store;
+
+-- name: add_mark
+INSERT INTO marks (store, lane, last_seq, hub_ms) VALUES (:store, :lane, :seq, :hub_ms)
+ON CONFLICT (store, lane, last_seq) DO NOTHING;
+
+-- name: marks
+SELECT last_seq, hub_ms FROM marks WHERE store = :store AND lane = :lane ORDER BY last_seq;
+
+-- name: clear_marks
+DELETE FROM marks WHERE store = :store AND lane = :lane AND last_seq < :seq;
+
+-- name: clear_store_marks
+DELETE FROM marks WHERE store = :store;
+
+-- name: all_state
+SELECT name, value FROM state;
+
+-- name: put_state
+INSERT INTO state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: drop_state
+DELETE FROM state WHERE name = :name;

@@ -1,0 +1,1 @@
+"""The way to the cloud: connection, sending window, receipts, enrolment."""
