@@ -16,6 +16,10 @@ EST_CA = "identity.est.cacerts"
 EST_ENROL = "identity.est.simpleenroll"
 """`EnrolRequest` → `CertificatesOnly`; refused with 401 for a claim that is unknown, used, expired or another hub's."""
 
+ISSUER = "bedside-identity"
+AUDIENCE = "bedside-console"
+"""`iss` and `aud` of the access tokens that the built-in issuer makes."""
+
 
 class Role(StrEnum):
     """What a person is here for; rights follow from it."""

@@ -1,0 +1,1 @@
+"""The only HTTP server: the console, its API, and the enrolment listener."""

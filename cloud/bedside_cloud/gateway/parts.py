@@ -1,0 +1,40 @@
+"""What the HTTP handlers share, and who is asking."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.gateway.care import Care
+from bedside_cloud.gateway.live import Live
+from bedside_cloud.gateway.viewers import Viewer, Viewers
+
+COOKIE = "bedside_session"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once, by the composition root."""
+
+    bus: Bus
+    care: Care
+    viewers: Viewers
+    live: Live
+    secure_cookies: bool
+
+
+def parts_of(request: Request) -> Parts:
+    """The application's parts."""
+    return cast("Parts", request.app.state.parts)
+
+
+async def viewer_of(request: Request) -> Viewer:
+    """Who asks: by the session cookie, or by a bearer token. NotLoggedInError otherwise."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    token = bearer if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
+    return await parts_of(request).viewers.viewer(token)
+
+
+PartsHere = Annotated[Parts, Depends(parts_of)]
+ViewerHere = Annotated[Viewer, Depends(viewer_of)]

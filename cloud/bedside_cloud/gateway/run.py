@@ -1,0 +1,81 @@
+"""Composition of the gateway: the console on loopback, the enrolment listener for hubs.
+
+The only importer of uvicorn.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.gateway.app import make_app
+from bedside_cloud.gateway.est import make_est
+from bedside_cloud.readiness import announce_ready
+from bedside_cloud.settings import ServiceSettings
+
+LOOPBACK = "127.0.0.1"
+"""Without TLS the console is served here only; whoever publishes it puts a TLS proxy before it."""
+
+GRACE_SECONDS = 2
+"""Event streams never end by themselves: after this long a stopping server cuts them."""
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to the process it runs in, which runs two of them. `up` is set once it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do not take the process's signal handlers."""
+        yield
+
+
+async def main(settings: ServiceSettings) -> None:
+    """Serve until cancelled."""
+    async with Bus.open(settings.bus) as bus:
+        app, live = make_app(bus, secure_cookies=False)
+        await live.start()
+        console = Server(_config(app, LOOPBACK, settings.ports.gateway))
+        enrolment = Server(_enrolment_config(make_est(bus), settings))
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(server.serve()) for server in (console, enrolment)]
+            try:
+                await asyncio.gather(console.up.wait(), enrolment.up.wait())
+                announce_ready()
+                await asyncio.wait(running)
+            finally:
+                console.should_exit = enrolment.should_exit = True
+
+
+def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def _enrolment_config(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    config = _config(app, settings.listen, settings.ports.est)
+    config.ssl_certfile = str(settings.certificates.certificate_file("est"))
+    config.ssl_keyfile = str(settings.certificates.key_file("est"))
+    config.ssl_version = ssl.PROTOCOL_TLS_SERVER
+    return config

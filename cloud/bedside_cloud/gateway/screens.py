@@ -1,0 +1,34 @@
+"""The event stream of one page: whom it may hear of is looked up again while it is open."""
+
+import time
+from collections.abc import AsyncIterator
+
+from bedside_cloud.bus.errors import BusError
+from bedside_cloud.gateway.parts import Parts
+from bedside_cloud.gateway.viewers import Viewer
+
+RENEW_SECONDS = 30.0
+"""How long a person who left a care team may still hear of its patients on an open page."""
+
+
+async def stream(parts: Parts, viewer: Viewer) -> AsyncIterator[str]:
+    """Events until the browser leaves or the session ends."""
+    patient_ids = await _in_care(parts, viewer)
+    renewed_at = time.monotonic()
+    with parts.live.screen(patient_ids) as screen:
+        async for event in screen.stream():
+            if time.time() >= viewer.expires_at:
+                yield "event: expired\ndata: {}\n\n"
+                return
+            if time.monotonic() - renewed_at > RENEW_SECONDS:
+                try:
+                    screen.patient_ids = await _in_care(parts, viewer)
+                    renewed_at = time.monotonic()
+                except BusError:
+                    # Registry is away: the page goes on hearing of the same patients, which is the safer error.
+                    renewed_at = time.monotonic()
+            yield event
+
+
+async def _in_care(parts: Parts, viewer: Viewer) -> frozenset[str]:
+    return frozenset(patient.patient_id for patient in await parts.care.patients(viewer))

@@ -1,0 +1,74 @@
+"""Who is looking: an access token checked against identity's keys."""
+
+import json
+import time
+from dataclasses import dataclass
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import JWTClaimsRegistry
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.contracts.identity import AUDIENCE, CLINICAL_ROLES, ISSUER, KEYS, Role, SigningKeys
+from bedside_cloud.contracts.message import Empty
+
+KEYS_KEPT_SECONDS = 300
+"""After this long the keys are fetched anew, so that a withdrawn signing key stops working."""
+
+CLAIMS = JWTClaimsRegistry(
+    iss={"essential": True, "value": ISSUER},
+    aud={"essential": True, "value": AUDIENCE},
+    sub={"essential": True},
+    exp={"essential": True},
+    role={"essential": True},
+    name={"essential": True},
+)
+
+
+class NotLoggedInError(Exception):
+    """There is no token, or it does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A logged-in person. `expires_at` is in seconds since 1970."""
+
+    person_id: str
+    name: str
+    role: Role
+    expires_at: int
+
+    @property
+    def clinical(self) -> bool:
+        """Whether this person may see values of patients in their care."""
+        return self.role in CLINICAL_ROLES
+
+
+class Viewers:
+    """Checks tokens; keeps identity's keys for a while."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._keys: KeySet | None = None
+        self._fetched_at = 0.0
+
+    async def viewer(self, token: str | None) -> Viewer:
+        """The person behind a token; NotLoggedInError, or BusError while identity does not answer."""
+        if not token:
+            raise NotLoggedInError
+        keys = await self._current_keys()
+        try:
+            decoded = jwt.decode(token, keys, algorithms=["ES256"])
+            CLAIMS.validate(decoded.claims)
+            claims = decoded.claims
+            return Viewer(claims["sub"], claims["name"], Role(claims["role"]), int(claims["exp"]))
+        except (JoseError, ValueError) as cause:
+            raise NotLoggedInError from cause
+
+    async def _current_keys(self) -> KeySet:
+        if self._keys is None or time.monotonic() - self._fetched_at > KEYS_KEPT_SECONDS:
+            answer = await self._bus.request(KEYS, Empty(), SigningKeys)
+            self._keys = KeySet.import_key_set(json.loads(answer.jwks))
+            self._fetched_at = time.monotonic()
+        return self._keys
