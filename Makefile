@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine with Python 3.11 and pip: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/installed
+SOURCES := agent cloud device_profiles firmware_sim tests
+DEMO_ARGS ?=
+TEST_ARGS ?=
+NAME ?=
+
+.PHONY: help install demo test check format lock bench system clean
+
+help:
+	@echo "make demo               the whole path on this machine: devices, hub, cloud, console"
+	@echo "make test               the whole test suite"
+	@echo "make check              format, lint, types, import contracts"
+	@echo "make bench NAME=…       a benchmark, for example NAME=journey.latency (LONG=1 for the long form)"
+	@echo "make format             rewrite the sources in the project's format"
+	@echo "make lock               resolve the dependencies again"
+
+install: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Install it, or run make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV) (once; about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/bedside-sim demo $(DEMO_ARGS)
+
+system:
+	@tests/system-packages
+
+test: $(READY) system
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(READY)
+	@$(BIN)/python -m tests.bench "$(NAME)"
+
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
