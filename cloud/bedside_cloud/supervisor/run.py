@@ -127,7 +127,8 @@ async def _all_up(children: tuple[Child, ...], stopped: asyncio.Task[bool]) -> b
 
 def _until(answers: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
     async def wait() -> None:
-        while not await asyncio.to_thread(answers):
+        # Another process has no event that we could wait for.
+        while not await asyncio.to_thread(answers):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     return wait

@@ -129,6 +129,11 @@ class State:
         """Password by service."""
         return {service.name: self._secrets[f"database.{service.name}"] for service in SERVICES}
 
+    @property
+    def issuing_passphrase(self) -> Secret:
+        """What the issuing authority's key is encrypted with."""
+        return Secret(self._secrets["ca.issuing"])
+
     def seed_file(self, user: str) -> Path:
         """The bus user's key."""
         return self.directory / "bus" / f"{user}.seed"
