@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bedside_profiles.errors import BedsideError
-from bedside_profiles.profile import Transfer
 
 
 class RadioError(BedsideError):
@@ -118,10 +117,8 @@ class Link(Protocol):
         """Whether the device has this characteristic."""
         ...
 
-    async def subscribe(
-        self, characteristic: str, transfer: Transfer, hear: Callable[[bytes], None], *, timeout_seconds: float
-    ) -> None:
-        """Have every value handed to `hear`, which must not block. An indication is confirmed after `hear` returned."""
+    async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
+        """Have every value handed to `hear`, which must not block; an indication is confirmed after it returned."""
         ...
 
     async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:

@@ -127,7 +127,6 @@ class RadioSession:
         for wanted in offered:
             await link.subscribe(
                 wanted.uuid,
-                wanted.transfer,
                 functools.partial(self._hear, wanted.uuid),
                 timeout_seconds=self._timing.call_seconds,
             )

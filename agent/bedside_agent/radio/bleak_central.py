@@ -1,0 +1,244 @@
+"""The radio through bleak: BlueZ on a Pi, or a backend of our own behind the same calls (`bumble_central`).
+
+One scanner serves all who search; connections are made one at a time, as adapters do it anyway. Every call has a
+time-out, because a read of a protected characteristic without a pairing agent was seen to hang for minutes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakCharacteristicNotFoundError,
+    BleakDBusError,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+)
+
+from bedside_agent.radio.central import (
+    AccessRefusedError,
+    CallTimedOutError,
+    CharacteristicMissingError,
+    ConnectFailedError,
+    DeviceNotFoundError,
+    Found,
+    Link,
+    LinkLostError,
+    RadioError,
+    RadioUnavailableError,
+    Target,
+)
+
+SCAN_START_SECONDS = 10.0
+
+_SERVICE_GONE = frozenset(
+    {
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.UnknownObject",
+        "org.bluez.Error.NotReady",
+    }
+)
+"""What D-Bus says while bluetoothd restarts or the adapter is off; `is_connected` stays true all the while."""
+
+
+class Radio(Protocol):
+    """A backend that bleak drives in the place of the platform's own."""
+
+    @property
+    def scanner(self) -> type[BaseBleakScanner]: ...
+
+    @property
+    def client(self) -> type[BaseBleakClient]: ...
+
+    async def close(self) -> None: ...
+
+
+class BleakCentral:
+    """See `central.Central`. `radio` is None for the platform's own backend."""
+
+    def __init__(self, radio: Radio | None = None) -> None:
+        self._radio = radio
+        self._waiting: dict[asyncio.Future[Found], Target] = {}
+        self._devices: dict[str, BLEDevice] = {}
+        self._scanner: BleakScanner | None = None
+        self._scanner_lock = asyncio.Lock()
+        self._connecting = asyncio.Lock()
+
+    async def scan(self, *, seconds: float) -> tuple[Found, ...]:
+        """See `central.Central`."""
+        heard: dict[str, Found] = {}
+
+        def on_advertisement(device: BLEDevice, data: AdvertisementData) -> None:
+            heard[device.address] = _found(device, data)
+
+        with _translated("scan", seconds):
+            async with BleakScanner(on_advertisement, backend=self._scanner_backend):
+                await asyncio.sleep(seconds)
+        return tuple(sorted(heard.values(), key=lambda found: -found.rssi_dbm))
+
+    async def find(self, target: Target, *, timeout_seconds: float) -> Found:
+        """See `central.Central`."""
+        future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._waiting[future] = target
+        try:
+            await self._scan_while_wanted()
+            async with asyncio.timeout(timeout_seconds):
+                return await future
+        except TimeoutError:
+            raise DeviceNotFoundError(timeout_seconds) from None
+        finally:
+            del self._waiting[future]
+            await self._scan_while_wanted()
+
+    async def connect(self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float) -> Link:
+        """See `central.Central`."""
+        device = self._devices.get(found.address)
+        if device is None:
+            raise ConnectFailedError(found.address, "never heard by this radio")
+        link = BleakLink(device, on_lost, None if self._radio is None else self._radio.client)
+        async with self._connecting:
+            await link.connect(timeout_seconds)
+        return link
+
+    async def close(self) -> None:
+        """See `central.Central`."""
+        async with self._scanner_lock:
+            await self._stop_scanner()
+        if self._radio is not None:
+            await self._radio.close()
+
+    @property
+    def _scanner_backend(self) -> type[BaseBleakScanner] | None:
+        return None if self._radio is None else self._radio.scanner
+
+    async def _scan_while_wanted(self) -> None:
+        """Start the scanner when somebody searches, stop it when nobody does. Only starting can fail."""
+        async with self._scanner_lock:
+            if self._waiting and self._scanner is None:
+                with _translated("start of the scan", SCAN_START_SECONDS):
+                    scanner = BleakScanner(self._on_advertisement, backend=self._scanner_backend)
+                    async with asyncio.timeout(SCAN_START_SECONDS):
+                        await scanner.start()
+                    self._scanner = scanner
+            elif not self._waiting:
+                await self._stop_scanner()
+
+    async def _stop_scanner(self) -> None:
+        scanner, self._scanner = self._scanner, None
+        if scanner is None:
+            return
+        # A scanner that cannot be stopped is one whose adapter or service is gone: it has stopped.
+        with contextlib.suppress(RadioError), _translated("stop of the scan", SCAN_START_SECONDS):
+            async with asyncio.timeout(SCAN_START_SECONDS):
+                await scanner.stop()
+
+    def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
+        found = _found(device, data)
+        for future, target in self._waiting.items():
+            if not future.done() and target.matches(found):
+                self._devices[found.address] = device
+                future.set_result(found)
+
+
+class BleakLink:
+    """See `central.Link`."""
+
+    def __init__(self, device: BLEDevice, on_lost: Callable[[], None], backend: type[BaseBleakClient] | None) -> None:
+        self._device = device
+        self._on_lost = on_lost
+        self._asked_to_end = False
+        self._client = BleakClient(device, self._on_disconnected, backend=backend)
+
+    @property
+    def address(self) -> str:
+        """See `central.Link`."""
+        return self._device.address
+
+    async def connect(self, timeout_seconds: float) -> None:
+        """Raises `RadioError`; then nothing of the connection is left."""
+        try:
+            with self._translated("connect", timeout_seconds):
+                async with asyncio.timeout(timeout_seconds):
+                    await self._client.connect(timeout=timeout_seconds)
+        except (LinkLostError, CallTimedOutError) as error:
+            raise ConnectFailedError(self.address, error.reason) from error
+
+    def offers(self, characteristic: str) -> bool:
+        """See `central.Link`."""
+        if not self._client.is_connected:
+            raise LinkLostError("the connection ended")
+        return self._client.services.get_characteristic(characteristic) is not None
+
+    async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        with self._translated("subscribe", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.start_notify(characteristic, lambda _, value: hear(bytes(value)))
+
+    async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
+        """See `central.Link`."""
+        with self._translated("read", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                return bytes(await self._client.read_gatt_char(characteristic))
+
+    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        with self._translated("write", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.write_gatt_char(characteristic, payload, response=True)
+
+    async def disconnect(self, *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        self._asked_to_end = True
+        if not self._client.is_connected:
+            return
+        with self._translated("disconnect", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.disconnect()
+
+    def _on_disconnected(self, _client: BleakClient) -> None:
+        if not self._asked_to_end:
+            self._asked_to_end = True
+            self._on_lost()
+
+    @contextlib.contextmanager
+    def _translated(self, operation: str, seconds: float) -> Iterator[None]:
+        with _translated(operation, seconds, is_connected=lambda: self._client.is_connected):
+            yield
+
+
+def _found(device: BLEDevice, data: AdvertisementData) -> Found:
+    return Found(device.address, data.local_name or device.name, tuple(data.service_uuids), data.rssi)
+
+
+@contextlib.contextmanager
+def _translated(operation: str, seconds: float, is_connected: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """bleak's errors as ours. What bleak says only in words is told apart by whether the link still stands."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise CallTimedOutError(operation, seconds) from error
+    except BleakGATTProtocolError as error:
+        raise AccessRefusedError(operation, int(error.code)) from error
+    except BleakCharacteristicNotFoundError as error:
+        raise CharacteristicMissingError(str(error.char_specifier)) from error
+    except BleakDeviceNotFoundError as error:
+        raise ConnectFailedError(error.identifier, f"{operation}: the device is no longer there") from error
+    except BleakBluetoothNotAvailableError as error:
+        raise RadioUnavailableError(f"{operation}: {error.args[0]}") from error
+    except BleakDBusError as error:
+        if error.dbus_error in _SERVICE_GONE:
+            raise RadioUnavailableError(f"{operation}: {error.dbus_error}") from error
+        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
+    except BleakError as error:
+        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
+    except (OSError, EOFError) as error:
+        raise RadioUnavailableError(f"{operation}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,421 @@
+"""A backend for bleak that drives a Bluetooth controller by itself, over any HCI transport Bumble knows.
+
+For machines without BlueZ: the simulator's virtual adapter over TCP, or a USB dongle. It answers as the BlueZ
+backend does (128 bit lower-case UUIDs, the same errors). When the transport dies, every connection is reported lost,
+and the transport is opened again with growing pauses; whoever was scanning then scans again.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from bleak.args import SizedBuffer
+from bleak.assigned_numbers import gatt_char_props_to_strs
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient, NotifyCallback
+from bleak.backends.descriptor import BleakGATTDescriptor
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
+from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+)
+from bleak.uuids import normalize_uuid_str
+from bumble import att, core, hci
+from bumble.core import AdvertisingData
+from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
+from bumble.host import Host
+from bumble.transport import open_transport
+from bumble.transport.common import Transport
+
+Opener = Callable[[], Awaitable[Transport]]
+
+OWN_ADDRESS = "C0:BE:D5:1D:E0:01"
+"""A static random address: the hub is a central and nobody looks for it."""
+
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 5.0
+POWER_ON_SECONDS = 10.0
+MTU = 517
+
+_T = TypeVar("_T")
+
+_UUID_LISTS = (
+    AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+)
+_NAMES = (AdvertisingData.Type.COMPLETE_LOCAL_NAME, AdvertisingData.Type.SHORTENED_LOCAL_NAME)
+_SERVICE_DATA = (
+    AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID,
+    AdvertisingData.Type.SERVICE_DATA_128_BIT_UUID,
+)
+
+
+def transport_opener(spec: str) -> Opener:
+    """Opens a Bumble transport by its name, such as `tcp-client:127.0.0.1:9123` or `usb:0`."""
+    return lambda: open_transport(spec)
+
+
+class BumbleRadio:
+    """One controller. `scanner` and `client` are the classes for bleak's `backend` arguments.
+
+    Made within a running event loop; `close` must be awaited at the end.
+    """
+
+    def __init__(self, opener: Opener, *, jitter: random.Random) -> None:
+        self.known: dict[str, hci.Address] = {}
+        """Addresses heard since start: bleak keeps the text alone, the controller needs the kind of address too."""
+        self.scanner: type[BaseBleakScanner] = type("BumbleScanner", (_Scanner,), {"radio": self})
+        self.client: type[BaseBleakClient] = type("BumbleClient", (_Client,), {"radio": self})
+        self._opener = opener
+        self._jitter = jitter
+        self._device: Device | None = None
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._why = "not opened yet"
+        self._listeners: set[Callable[[Advertisement], None]] = set()
+        self._clients: set[_Client] = set()
+        self._up = asyncio.Event()
+        self._task = asyncio.create_task(self._keep_open(), name="bumble transport")
+
+    async def ready(self) -> None:
+        """Return when the controller answers."""
+        await self._up.wait()
+
+    async def close(self) -> None:
+        """End all connections and give the transport back."""
+        for client in list(self._clients):
+            with contextlib.suppress(BleakError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await client.disconnect()
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    @property
+    def device(self) -> Device:
+        """The host side of the controller. Raises bleak's error for a missing adapter while there is none."""
+        if self._device is None:
+            raise BleakBluetoothNotAvailableError(self._why, BleakBluetoothNotAvailableReason.UNKNOWN)
+        return self._device
+
+    async def listen(self, listener: Callable[[Advertisement], None]) -> None:
+        """Hand every advertisement to `listener`, also after the transport has been lost and found again."""
+        device = self.device
+        self._listeners.add(listener)
+        if len(self._listeners) == 1:
+            await self.answer(device.start_scanning(active=True, filter_duplicates=False))
+
+    async def unlisten(self, listener: Callable[[Advertisement], None]) -> None:
+        """The opposite of `listen`."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._device is not None:
+            await self.answer(self._device.stop_scanning())
+
+    async def answer(self, work: Coroutine[Any, Any, _T], ended: asyncio.Future[None] | None = None) -> _T:
+        """The result of `work`, or an error as bleak has it as soon as the radio (or the connection) is gone.
+
+        A controller that is gone answers nothing, and Bumble would wait for ever.
+        """
+        lost = self._lost
+        task = asyncio.ensure_future(work)
+        watched: set[asyncio.Future[Any]] = {task, lost}
+        if ended is not None:
+            watched.add(ended)
+        try:
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not task.cancelled():
+                return task.result()
+        except att.ATT_Error as error:
+            raise BleakGATTProtocolError(error.error_code) from error
+        except core.BaseBumbleError as error:
+            raise BleakError(f"{type(error).__name__}: {error}") from error
+        finally:
+            if not task.done():
+                task.cancel()
+        if lost.done():
+            raise BleakBluetoothNotAvailableError(self._why, BleakBluetoothNotAvailableReason.UNKNOWN)
+        raise BleakError("disconnected")
+
+    async def connect(self, address: hci.Address, client: "_Client") -> Connection:
+        """Connect without a limit of time; when cancelled, the attempt is taken back."""
+        device = self.device
+        task = asyncio.ensure_future(device.connect(address, timeout=None))
+        try:
+            connection = await self.answer(_shielded(task))
+        except asyncio.CancelledError:
+            await self._take_back(device, task)
+            raise
+        self._clients.add(client)
+        return connection
+
+    def forget(self, client: "_Client") -> None:
+        """The client's connection has ended."""
+        self._clients.discard(client)
+
+    async def _take_back(self, device: Device, task: asyncio.Task[Connection]) -> None:
+        """An attempt left pending in the controller would refuse every later one."""
+        with contextlib.suppress(BleakError):
+            if not task.done():
+                await self.answer(device.cancel_connection())  # type: ignore[no-untyped-call]
+                await self.answer(_outcome(task))
+            if not task.cancelled() and task.exception() is None:
+                await self.answer(task.result().disconnect())
+
+    async def _keep_open(self) -> None:
+        failures = 0
+        while True:
+            try:
+                transport = await self._opener()
+            except (OSError, core.BaseBumbleError) as error:
+                self._why = f"the transport does not open: {error}"
+            else:
+                try:
+                    await self._power_on(transport)
+                    failures = 0
+                    await transport.source.terminated
+                    self._why = "the transport was lost"
+                except (OSError, TimeoutError, core.BaseBumbleError) as error:
+                    self._why = f"the controller does not answer: {error}"
+                finally:
+                    self._gone()
+                    await transport.close()
+            failures += 1
+            step = min(FIRST_WAIT_SECONDS * 2 ** min(failures - 1, 8), LONGEST_WAIT_SECONDS)
+            await asyncio.sleep(step * (0.5 + 0.5 * self._jitter.random()))
+
+    async def _power_on(self, transport: Transport) -> None:
+        host = Host(transport.source, transport.sink)
+        device = Device(config=DeviceConfiguration(name="hub", address=hci.Address(OWN_ADDRESS)), host=host)
+        async with asyncio.timeout(POWER_ON_SECONDS):
+            await device.power_on()
+            if self._listeners:
+                await device.start_scanning(active=True, filter_duplicates=False)
+        device.on(device.EVENT_ADVERTISEMENT, self._on_advertisement)
+        self._lost = asyncio.get_running_loop().create_future()
+        self._device = device
+        self._up.set()
+
+    def _gone(self) -> None:
+        self._device = None
+        self._up.clear()
+        if not self._lost.done():
+            self._lost.set_result(None)
+        for client in list(self._clients):
+            client.ended()
+
+    def _on_advertisement(self, advertisement: Advertisement) -> None:
+        self.known[_text(advertisement.address)] = advertisement.address
+        for listener in list(self._listeners):
+            listener(advertisement)
+
+
+async def _shielded(task: asyncio.Task[_T]) -> _T:
+    return await asyncio.shield(task)
+
+
+async def _outcome(task: asyncio.Task[Connection]) -> None:
+    await asyncio.wait({task})
+
+
+def _text(address: hci.Address) -> str:
+    return address.to_string(False)
+
+
+def _uuid(uuid: core.UUID) -> str:
+    return normalize_uuid_str(uuid.to_hex_str("-").lower())
+
+
+def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
+    def all_of(*types: AdvertisingData.Type) -> list[Any]:
+        return [found for kind in types for found in advertisement.data.get_all(kind)]
+
+    return AdvertisementData(
+        local_name=next(iter(all_of(*_NAMES)), None),
+        manufacturer_data={
+            company: bytes(data) for company, data in all_of(AdvertisingData.Type.MANUFACTURER_SPECIFIC_DATA)
+        },
+        service_data={_uuid(uuid): bytes(data) for uuid, data in all_of(*_SERVICE_DATA)},
+        service_uuids=[_uuid(uuid) for uuids in all_of(*_UUID_LISTS) for uuid in uuids],
+        tx_power=next(iter(all_of(AdvertisingData.Type.TX_POWER_LEVEL)), None),
+        rssi=advertisement.rssi,
+        platform_data=(advertisement,),
+    )
+
+
+class _Scanner(BaseBleakScanner):
+    radio: BumbleRadio
+
+    def __init__(
+        self,
+        detection_callback: AdvertisementDataCallback | None,
+        service_uuids: list[str] | None,
+        _scanning_mode: str,
+        **_kwargs: Any,
+    ) -> None:
+        super().__init__(detection_callback, service_uuids)
+
+    async def start(self) -> None:
+        self.seen_devices = {}
+        await self.radio.listen(self._on_advertisement)
+
+    async def stop(self) -> None:
+        await self.radio.unlisten(self._on_advertisement)
+
+    def _on_advertisement(self, advertisement: Advertisement) -> None:
+        data = _advertisement_data(advertisement)
+        if not self.is_allowed_uuid(data.service_uuids):
+            return
+        address = _text(advertisement.address)
+        device = self.create_or_update_device(address, address, data.local_name, advertisement.address, data)
+        self.call_detection_callbacks(device, data)
+
+
+class _Client(BaseBleakClient):
+    radio: BumbleRadio
+
+    def __init__(
+        self,
+        address_or_ble_device: BLEDevice | str,
+        *,
+        disconnected_callback: Callable[[], None] | None,
+        timeout: float,
+        **_kwargs: Any,
+    ) -> None:
+        super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
+        self._name = address_or_ble_device.name if isinstance(address_or_ble_device, BLEDevice) else None
+        self._connection: Connection | None = None
+        self._peer: Peer | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._subscribers: dict[int, Callable[[bytes], None]] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name or self.address.replace(":", "-")
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def mtu_size(self) -> int:
+        return int(self._connection.att_mtu) if self._connection is not None else 23
+
+    async def connect(self, pair: bool, **kwargs: Any) -> None:
+        address = self.radio.known.get(self.address)
+        if address is None:
+            raise BleakDeviceNotFoundError(self.address, f"{self.address} was never heard")
+        async with asyncio.timeout(float(kwargs.get("timeout", self._timeout))):
+            connection = await self.radio.connect(address, self)
+            self._connection = connection
+            self._ended = asyncio.get_running_loop().create_future()
+            connection.once(connection.EVENT_DISCONNECTION, lambda _reason: self.ended())
+            try:
+                self._peer = Peer(connection)
+                await self._answer(self._peer.request_mtu(MTU))
+                if pair:
+                    await self.pair()
+                await self._discover(self._peer)
+            except BaseException:
+                with contextlib.suppress(BleakError):
+                    await self.disconnect()
+                raise
+
+    async def disconnect(self) -> None:
+        if self._connection is not None:
+            await self.radio.answer(self._connection.disconnect(), self._ended)
+
+    def ended(self) -> None:
+        """The connection is over, for whatever reason; the callback is called once."""
+        if self._connection is None:
+            return
+        self._connection = self._peer = self.services = None
+        self._subscribers.clear()
+        self.radio.forget(self)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        if self._disconnected_callback is not None:
+            self._disconnected_callback()
+
+    async def pair(self, *_args: Any, **_kwargs: Any) -> None:
+        if self._connection is None:
+            raise BleakError("Not connected")
+        await self._answer(self._connection.pair())
+
+    async def unpair(self) -> None:
+        connection, keystore = self._connection, self.radio.device.keystore
+        if connection is not None and keystore is not None:
+            await keystore.delete(str(connection.peer_address))
+        await self.disconnect()
+
+    async def read_gatt_char(
+        self, characteristic: BleakGATTCharacteristic, *, use_cached: bool = False, **kwargs: Any
+    ) -> bytearray:
+        return bytearray(await self._answer(self._gatt.read_value(characteristic.handle)))
+
+    async def read_gatt_descriptor(
+        self, descriptor: BleakGATTDescriptor, *, use_cached: bool = False, **kwargs: Any
+    ) -> bytearray:
+        return bytearray(await self._answer(self._gatt.read_value(descriptor.handle)))
+
+    async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
+        await self._answer(self._gatt.write_value(characteristic.handle, bytes(data), response))
+
+    async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
+        await self._answer(self._gatt.write_value(descriptor.handle, bytes(data), True))
+
+    async def start_notify(
+        self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **kwargs: Any
+    ) -> None:
+        if characteristic.handle in self._subscribers:
+            raise BleakError("notifications are already started")
+
+        def subscriber(value: bytes) -> None:
+            callback(bytearray(value))
+
+        self._subscribers[characteristic.handle] = subscriber
+        await self._answer(characteristic.obj.subscribe(subscriber))
+
+    async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
+        subscriber = self._subscribers.pop(characteristic.handle, None)
+        if subscriber is not None:
+            await self._answer(characteristic.obj.unsubscribe(subscriber))
+
+    @property
+    def _gatt(self) -> Any:
+        if self._peer is None:
+            raise BleakError("Not connected")
+        return self._peer.gatt_client
+
+    async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if self._connection is None:
+            work.close()
+            raise BleakError("Not connected")
+        return await self.radio.answer(work, self._ended)
+
+    async def _discover(self, peer: Peer) -> None:
+        found = BleakGATTServiceCollection()
+        for service in await self._answer(peer.discover_services()):
+            known = BleakGATTService(service, service.handle, _uuid(service.uuid))
+            found.add_service(known)
+            for characteristic in await self._answer(service.discover_characteristics()):
+                listed = BleakGATTCharacteristic(
+                    characteristic,
+                    characteristic.handle,
+                    _uuid(characteristic.uuid),
+                    list(gatt_char_props_to_strs(int(characteristic.properties))),
+                    lambda: self.mtu_size - 3,
+                    known,
+                )
+                found.add_characteristic(listed)
+                for descriptor in await self._answer(characteristic.discover_descriptors()):
+                    found.add_descriptor(
+                        BleakGATTDescriptor(descriptor, descriptor.handle, _uuid(descriptor.type), listed)
+                    )
+        self.services = found

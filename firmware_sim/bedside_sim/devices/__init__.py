@@ -1,0 +1,1 @@
+"""Simulated devices, one a file, built from the profiles' own encoders."""

@@ -1,0 +1,152 @@
+"""A Bluetooth peripheral that has one profile's service, on a virtual link, and journals what it hands over."""
+
+import asyncio
+from collections.abc import Sequence
+
+from bumble import data_types, hci
+from bumble.core import UUID, AdvertisingData
+from bumble.device import Connection, Device, DeviceConfiguration
+from bumble.gatt import Characteristic, Service
+from bumble.host import Host
+from bumble.profiles.device_information_service import DeviceInformationService
+from bumble.transport.common import AsyncPipeSink
+
+from bedside_profiles.profile import BleProfile, Transfer
+from bedside_profiles.readings import Measurement
+from bedside_sim.journal import Journal, Stamp
+from bedside_sim.radio import Air, VirtualController
+
+ADVERTISING_INTERVAL_MS = 50
+CONFIRMATION_SECONDS = 5.0
+
+_NOTIFIES, _INDICATES = 0x01, 0x02
+_PROPERTIES = {
+    Transfer.NOTIFY: Characteristic.Properties.NOTIFY,
+    Transfer.INDICATE: Characteristic.Properties.INDICATE,
+}
+
+
+class Peripheral:
+    """Advertises its service and name whenever it is not connected. `address` is static random: F0:… to FF:…"""
+
+    def __init__(
+        self, air: Air, profile: BleProfile, journal: Journal, *, device_id: str, name: str, address: str
+    ) -> None:
+        self.device_id = device_id
+        self.profile = profile
+        self.address = address
+        self.busy = asyncio.Lock()
+        self._air = air
+        self._journal = journal
+        self._controller = VirtualController(device_id, link=air)
+        self._controller.random_address = hci.Address(address)
+        self._characteristics = {
+            wanted.uuid: Characteristic(
+                _uuid(wanted.uuid), _PROPERTIES[wanted.transfer], Characteristic.Permissions(0), b""
+            )
+            for wanted in profile.characteristics
+        }
+        self._device = Device(
+            config=DeviceConfiguration(name=name, address=hci.Address(address)),
+            host=Host(self._controller, AsyncPipeSink(self._controller)),
+        )
+        self._device.add_services(
+            [
+                DeviceInformationService(manufacturer_name="Bedside simulator", model_number=profile.name),
+                Service(_uuid(profile.service_uuid), list(self._characteristics.values())),
+            ]
+        )
+        self._device.advertising_data = bytes(
+            AdvertisingData(
+                [
+                    data_types.Flags(
+                        AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
+                    ),
+                    data_types.CompleteListOf16BitServiceUUIDs([_uuid(profile.service_uuid)]),
+                    data_types.CompleteLocalName(name),
+                ]
+            )
+        )
+
+    async def start(self) -> None:
+        """Power on and advertise."""
+        await self._device.power_on()
+        await self._device.start_advertising(
+            auto_restart=True,
+            advertising_interval_min=ADVERTISING_INTERVAL_MS,
+            advertising_interval_max=ADVERTISING_INTERVAL_MS,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether a central is connected."""
+        return bool(self._device.connections)
+
+    async def say(self, characteristic: str, measurements: Sequence[Measurement]) -> Stamp | None:
+        """Hand one frame to everybody who subscribed; when that was, or None when nobody did or none confirmed it.
+
+        The journal gets what the profile's decoder reads in the frame. Raises `EncodeError`.
+        """
+        payload = self.profile.encode(characteristic, measurements)
+        understood = self.profile.decode(characteristic, payload).measurements
+        handed_over = None
+        for connection in list(self._device.connections.values()):
+            stamp = Stamp.now()
+            if await self._hand_over(connection, self._characteristics[characteristic], payload):
+                handed_over = handed_over or stamp
+        if handed_over is not None:
+            self._journal.record(self.device_id, understood, handed_over)
+        return handed_over
+
+    async def drop(self) -> None:
+        """End the connection from this side."""
+        for connection in list(self._device.connections.values()):
+            await connection.disconnect()
+
+    def vanish(self) -> None:
+        """Out of range."""
+        self._air.take_away(self._controller)
+
+    def reappear(self) -> None:
+        """In range again, and advertising."""
+        self._air.bring_back(self._controller)
+
+    async def stop(self) -> None:
+        """Gone for good."""
+        self.vanish()
+        await self._device.stop_advertising()
+
+    async def _hand_over(self, connection: Connection, characteristic: Characteristic[bytes], payload: bytes) -> bool:
+        server = self._device.gatt_server
+        subscription = server.subscribers.get(connection, {}).get(characteristic.handle, b"")
+        wants = subscription[0] if subscription else 0
+        if characteristic.properties & Characteristic.Properties.NOTIFY:
+            if wants & _NOTIFIES:
+                await server.notify_subscriber(connection, characteristic, payload)
+                return True
+            return False
+        if not wants & _INDICATES:
+            return False
+        return await self._indicate(connection, characteristic, payload)
+
+    async def _indicate(self, connection: Connection, characteristic: Characteristic[bytes], payload: bytes) -> bool:
+        """Whether it was confirmed. Bumble would go on waiting after the link is gone."""
+        gone = asyncio.get_running_loop().create_future()
+
+        def on_disconnection(_reason: int) -> None:
+            if not gone.done():
+                gone.set_result(None)
+
+        connection.on(connection.EVENT_DISCONNECTION, on_disconnection)
+        task = asyncio.ensure_future(self._device.gatt_server.indicate_subscriber(connection, characteristic, payload))
+        try:
+            await asyncio.wait({task, gone}, timeout=CONFIRMATION_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            return task.done() and task.exception() is None
+        finally:
+            task.cancel()
+            connection.remove_listener(connection.EVENT_DISCONNECTION, on_disconnection)
+
+
+def _uuid(text: str) -> UUID:
+    """The 16 bit form where the SIG assigned one: that is what devices advertise."""
+    return UUID.from_16_bits(int(text[4:8], 16))

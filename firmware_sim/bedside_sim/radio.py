@@ -1,0 +1,167 @@
+"""The air between simulated devices and a hub: Bumble's virtual link and controllers, repaired, and a virtual adapter.
+
+Bumble 0.0.236 needs four repairs before a real host can live with its virtual controller; each says below what it
+does without. Frames are never lost or delayed on this link, and a link loss is told to both ends at once.
+"""
+
+import asyncio
+from typing import Any
+
+from bumble import controller, core, hci, link, ll
+from bumble.transport.common import StreamPacketSink, StreamPacketSource
+
+ADAPTER_ADDRESS = "00:1B:DC:07:31:88"
+
+
+class Air(link.LocalLink):
+    """One link for one hub and its devices."""
+
+    def send_acl_data(
+        self,
+        sender_controller: controller.Controller,
+        destination_address: hci.Address,
+        transport: core.PhysicalTransport,
+        data: bytes,
+    ) -> None:
+        """Send from the address that the connection was made with.
+
+        Upstream always sends from the random one: a host that scanned with a random address and connected with its
+        public one would hear data from an address that nobody knows.
+        """
+        if transport != core.PhysicalTransport.LE:
+            super().send_acl_data(sender_controller, destination_address, transport, data)
+            return
+        connection = sender_controller.le_connections.get(destination_address)
+        destination = self.find_le_controller(destination_address)
+        if connection is not None and destination is not None:
+            asyncio.get_running_loop().call_soon(destination.on_link_acl_data, connection.self_address, transport, data)
+
+    def send_ll_control_pdu(
+        self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
+    ) -> None:
+        """Say nothing to who is gone; upstream raises in the middle of the sender's disconnection."""
+        if self.find_le_controller(receiver_address) is not None:
+            super().send_ll_control_pdu(sender_address, receiver_address, packet)
+
+    def take_away(self, gone: controller.Controller, reason: int = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR) -> None:
+        """Out of range or unplugged: nobody hears it any more, and all its connections end at both ends."""
+        self.controllers.discard(gone)
+        for other in list(self.controllers):
+            for peer_address, connection in list(other.le_connections.items()):
+                if peer_address in (gone.random_address, gone.public_address):
+                    other.on_le_disconnected(connection, reason)
+        for connection in list(gone.le_connections.values()):
+            gone.on_le_disconnected(connection, reason)
+
+    def bring_back(self, returned: controller.Controller) -> None:
+        """In range again."""
+        self.add_controller(returned)
+
+
+class VirtualController(controller.Controller):
+    """A controller that can take a connection attempt back, and that Linux is content with."""
+
+    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> hci.HCI_StatusReturnParameters:
+        """End the pending attempt; upstream answers success and lets it pend, so that every later one is refused."""
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is None:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        asyncio.get_running_loop().call_soon(
+            self.send_hci_packet,
+            hci.HCI_LE_Connection_Complete_Event(
+                status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                connection_handle=0,
+                role=hci.Role.CENTRAL,
+                peer_address_type=pending.peer_address.address_type,
+                peer_address=pending.peer_address,
+                connection_interval=0,
+                peripheral_latency=0,
+                supervision_timeout=0,
+                central_clock_accuracy=0,
+            ),
+        )
+        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Report a connection with the enhanced event.
+
+        A controller with extended advertising must: given the plain one, Linux connects, but its command queue then
+        stands still for 20 s.
+        """
+        extended = self.le_features & hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
+        if isinstance(packet, hci.HCI_LE_Connection_Complete_Event) and extended:
+            packet = hci.HCI_LE_Enhanced_Connection_Complete_Event(
+                status=packet.status,
+                connection_handle=packet.connection_handle,
+                role=packet.role,
+                peer_address_type=packet.peer_address_type,
+                peer_address=packet.peer_address,
+                local_resolvable_private_address=hci.Address.ANY,
+                peer_resolvable_private_address=hci.Address.ANY,
+                connection_interval=packet.connection_interval,
+                peripheral_latency=packet.peripheral_latency,
+                supervision_timeout=packet.supervision_timeout,
+                central_clock_accuracy=packet.central_clock_accuracy,
+            )
+        super().send_hci_packet(packet)
+
+
+class _AdapterSocket(StreamPacketSource):
+    """One TCP connection is one adapter plugged in; its end is the adapter pulled out, links and all."""
+
+    def __init__(self, air: Air, sockets: "set[_AdapterSocket]") -> None:
+        super().__init__()
+        self._air = air
+        self._sockets = sockets
+        self._transport: asyncio.Transport | None = None
+        self._controller: VirtualController | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's TCP servers give no other
+        self._transport = transport
+        self._controller = VirtualController(
+            "adapter", self, StreamPacketSink(transport), self._air, hci.Address(f"{ADAPTER_ADDRESS}/P")
+        )
+        self._sockets.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sockets.discard(self)
+        if self._controller is not None:
+            self._controller.host = None
+            self._air.take_away(self._controller)
+
+    def pull(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class AdapterServer:
+    """A virtual Bluetooth adapter for another process: HCI over TCP on the loopback interface."""
+
+    def __init__(self, server: asyncio.Server, sockets: set[_AdapterSocket]) -> None:
+        self._server = server
+        self._sockets = sockets
+
+    @classmethod
+    async def start(cls, air: Air, port: int) -> "AdapterServer":
+        """Listen on 127.0.0.1; `port` 0 takes a free one."""
+        sockets: set[_AdapterSocket] = set()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _AdapterSocket(air, sockets), "127.0.0.1", port)
+        return cls(server, sockets)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def pull(self) -> None:
+        """Pull the adapter out: every HCI connection breaks. The host may open it again at once."""
+        for socket in list(self._sockets):
+            socket.pull()
+
+    async def stop(self) -> None:
+        """Listen no more and break what is connected."""
+        self._server.close()
+        self.pull()
+        await self._server.wait_closed()
