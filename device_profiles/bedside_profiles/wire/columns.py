@@ -30,7 +30,7 @@ _BOUNDED: Mapping[str, Any] = {
 HINTS: Mapping[str, Any] = {**get_type_hints(Reading, include_extras=True), **_BOUNDED}
 DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(Reading)}
 _DECODERS: Mapping[str, Decoder] = {name: decoder(hint) for name, hint in HINTS.items()}
-_TABLED = frozenset(HINTS) - {"seq", "value", "taken_at_ms", "monotonic_ms", "group"}
+TABLED = frozenset(HINTS) - {"seq", "value", "taken_at_ms", "monotonic_ms", "group"}
 
 
 def write_columns(readings: Sequence[Reading]) -> dict[str, object]:
@@ -42,7 +42,7 @@ def write_columns(readings: Sequence[Reading]) -> dict[str, object]:
         values = [row.get(name, plain_default) for row in rows]
         if default is not MISSING and all(value == plain_default for value in values):
             continue
-        columns[name] = _tabled(values) if name in _TABLED else {"values": values}
+        columns[name] = _tabled(values) if name in TABLED else {"values": values}
     return columns
 
 
