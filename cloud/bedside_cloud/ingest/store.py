@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -163,7 +164,7 @@ class _LaneWriter:
             self._key.store_id,
             one.seq,
             one.device_id,
-            patient_id,
+            patient_id and UUID(patient_id),
             one.metric.value,
             one.value,
             one.range_flag and one.range_flag.value,

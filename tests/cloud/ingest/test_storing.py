@@ -1,0 +1,193 @@
+"""What a lane sends is stored once, with all that follows from it, in a real database."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from tests.support.clock import NOON_MS
+from tests.support.database import TestDatabase
+from tests.support.readings import HUB, OXIMETER, PATIENT, alarm, event, reading
+
+import bedside_cloud.ingest
+from bedside_cloud.contracts.readings import STORED_ALARM, STORED_EVENT, STORED_READINGS, StoredReadings
+from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot
+from bedside_cloud.database.pool import Database
+from bedside_cloud.ingest.admission import Admitted, Refused, admit
+from bedside_cloud.ingest.assignments import NOBODY, Assignments
+from bedside_cloud.ingest.attachment import attach
+from bedside_cloud.ingest.store import LaneKey, Stored, store_batches, store_refused
+from bedside_profiles.readings import RangeFlag
+from bedside_profiles.wire.batch import Batch, encode_batch, header_for
+from bedside_profiles.wire.codec import decode_map, encode_map
+from bedside_profiles.wire.events import Gap, GapReason
+from bedside_profiles.wire.topics import UpLane, subject
+
+STORE = "0123456789abcdef0123456789abcdef"
+LANE = LaneKey(HUB, STORE, UpLane.READINGS)
+ASSIGNED = Assignments(
+    AssignmentSnapshot(version=1, assignments=(Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=0),))
+)
+
+
+class Ingest:
+    """The store under test, and a look behind its back."""
+
+    def __init__(self, database: Database, dsn: str) -> None:
+        self.database = database
+        self._dsn = dsn
+
+    async def store(self, *batches: Batch, assignments: Assignments = ASSIGNED) -> Stored:
+        admitted = [accepted(encode_batch(batch), batch.header.lane) for batch in batches]
+        key = LaneKey(HUB, batches[0].header.store_id, batches[0].header.lane)
+        async with self.database.transaction() as connection:
+            return await store_batches(connection, key, admitted, assignments, NOON_MS)
+
+    def rows(self, table: str, order: str = "1") -> list[dict[str, Any]]:
+        with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
+            return connection.execute(f"SELECT * FROM ingest.{table} ORDER BY {order}").fetchall()  # noqa: S608
+
+
+def accepted(body: bytes, lane: UpLane = UpLane.READINGS) -> Admitted:
+    decision = admit(subject(HUB, lane), body)
+    assert isinstance(decision, Admitted)
+    return decision
+
+
+def batch(*readings: Any, store_id: str = STORE, **more: Any) -> Batch:
+    sequences = [one.seq for one in readings]
+    return Batch(header_for(HUB, store_id, UpLane.READINGS, sequences), readings=readings, **more)
+
+
+@pytest.fixture
+async def ingest(database: TestDatabase) -> AsyncIterator[Ingest]:
+    folder = Path(bedside_cloud.ingest.__file__).parent / "schema"
+    async with Database.open(database.settings("ingest"), (folder,)) as opened:
+        yield Ingest(opened, database.superuser_dsn)
+
+
+async def test_readings_are_stored_with_their_patient_and_announced(ingest: Ingest) -> None:
+    stored = await ingest.store(batch(reading(97.0, seq=1), reading(None, seq=2, range_flag=RangeFlag.BELOW)))
+    assert stored.settled == ((1, 2),)
+    rows = ingest.rows("readings", "seq")
+    assert [(row["seq"], row["value"], row["range_flag"]) for row in rows] == [(1, 97.0, None), (2, None, "below")]
+    assert {str(row["patient_id"]) for row in rows} == {PATIENT}
+    (outbox,) = ingest.rows("outbox")
+    assert outbox["subject"] == STORED_READINGS
+    said = StoredReadings.model_validate_json(outbox["body"])
+    assert [(one.seq, one.value) for one in said.readings] == [(1, 97.0), (2, None)]
+
+
+async def test_a_repeat_is_stored_once_and_answered_the_same(ingest: Ingest) -> None:
+    first = await ingest.store(batch(reading(seq=1), reading(seq=2)))
+    again = await ingest.store(batch(reading(seq=2), reading(seq=3)), batch(reading(seq=3), reading(seq=4)))
+    assert (first.settled, again.settled) == (((1, 2),), ((1, 4),))
+    assert [row["seq"] for row in ingest.rows("readings", "seq")] == [1, 2, 3, 4]
+    assert ingest.rows("conflicts") == []
+
+
+async def test_a_lost_sequence_does_not_stall_the_others(ingest: Ingest) -> None:
+    stored = await ingest.store(batch(reading(seq=1), reading(seq=3)))
+    assert stored.settled == ((1, 1), (3, 3))
+
+
+async def test_another_store_reuses_sequences_and_loses_nothing(ingest: Ingest) -> None:
+    await ingest.store(batch(reading(90.0, seq=1)))
+    await ingest.store(batch(reading(91.0, seq=1), store_id="f" * 32))
+    assert [row["value"] for row in ingest.rows("readings", "value")] == [90.0, 91.0]
+
+
+async def test_the_same_identity_with_other_content_is_kept_as_a_conflict(ingest: Ingest) -> None:
+    await ingest.store(batch(reading(97.0, seq=1)))
+    stored = await ingest.store(batch(reading(96.0, seq=1)))
+    assert stored.conflicts == 1
+    assert [row["value"] for row in ingest.rows("readings")] == [97.0]
+    (conflict,) = ingest.rows("conflicts")
+    assert conflict["body"]["value"] == 96.0
+
+
+async def test_a_re_timed_repeat_is_no_conflict(ingest: Ingest) -> None:
+    one = reading(97.0, seq=1)
+    await ingest.store(batch(one))
+    assert (await ingest.store(batch(replace(one, taken_at_ms=one.taken_at_ms + 5)))).conflicts == 0
+
+
+async def test_a_bad_row_becomes_a_dead_letter_and_the_others_are_stored(ingest: Ingest) -> None:
+    body = decode_map(encode_batch(batch(reading(seq=1), reading(seq=2), reading(seq=3))))
+    body["columns"]["value"]["values"][1] = "ninety"  # type: ignore[index]
+    bad = accepted(encode_map(body))
+    async with ingest.database.transaction() as connection:
+        stored = await store_batches(connection, LANE, [bad, bad], ASSIGNED, NOON_MS)
+    assert [row["seq"] for row in ingest.rows("readings", "seq")] == [1, 3]
+    (letter,) = ingest.rows("dead_letters")
+    assert (letter["seq"], letter["sha256"], letter["body"]) == (2, bad.sha256, bad.body)
+    assert "not a finite number" in letter["reason"]
+    assert stored.settled == ((1, 3),), "a dead letter is settled: the hub must not send it again"
+
+
+async def test_a_reading_of_a_device_without_a_patient_is_stored_and_later_attached(ingest: Ingest) -> None:
+    early, late = reading(seq=1, taken_at_ms=NOON_MS), reading(seq=2, taken_at_ms=NOON_MS + 60_000)
+    stored = await ingest.store(batch(early, late), assignments=Assignments(NOBODY))
+    assert stored.settled == ((1, 2),)
+    assert [row["patient_id"] for row in ingest.rows("readings")] == [None, None]
+    assert ingest.rows("outbox") == [], "nobody hears of a reading that belongs to nobody"
+    assignment = Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=NOON_MS + 1)
+    async with ingest.database.transaction() as connection:
+        await attach(connection, AssignmentSnapshot(version=2, assignments=(assignment,)))
+    assert [str(row["patient_id"]) for row in ingest.rows("readings", "seq")] == ["None", PATIENT]
+
+
+async def test_alarms_and_events_are_stored_once_and_told_on(ingest: Ingest) -> None:
+    one = Batch(header_for(HUB, STORE, UpLane.ALARMS, [1]), alarms=(alarm(seq=1),))
+    two = Batch(header_for(HUB, STORE, UpLane.EVENTS, [1]), events=(event(seq=1),))
+    for _ in range(2):
+        await ingest.store(one)
+        await ingest.store(two)
+    assert [row["condition"] for row in ingest.rows("alarms")] == ["spo2_low"]
+    assert [row["kind"] for row in ingest.rows("events")] == ["agent_started"]
+    assert sorted(row["subject"] for row in ingest.rows("outbox")) == sorted([STORED_ALARM, STORED_EVENT])
+
+
+async def test_a_gap_settles_the_sequences_it_replaces(ingest: Ingest) -> None:
+    gap = Gap(2, 9, 7, GapReason.DISK_FULL, NOON_MS, NOON_MS)
+    header = header_for(HUB, STORE, UpLane.READINGS, [1, 10])
+    stored = await ingest.store(Batch(header, readings=(reading(seq=1), reading(seq=10)), gaps=(gap,)))
+    assert stored.settled == ((1, 10),)
+    (row,) = ingest.rows("gaps")
+    assert (row["first_seq"], row["last_seq"], row["items"], row["reason"]) == (2, 9, 7, "disk_full")
+
+
+async def test_a_body_that_cannot_be_read_is_kept_whole_once(ingest: Ingest) -> None:
+    body = b"\xc1" * 1000
+    refused = admit(subject(HUB, UpLane.READINGS), body)
+    assert isinstance(refused, Refused)
+    async with ingest.database.transaction() as connection:
+        await store_refused(connection, [refused, refused])
+    (letter,) = ingest.rows("dead_letters")
+    assert (letter["body"], letter["sha256"], letter["seq"]) == (body, hashlib.sha256(body).hexdigest(), None)
+
+
+async def test_two_workers_on_one_lane_store_each_reading_once(ingest: Ingest) -> None:
+    import asyncio
+
+    batches = [
+        batch(*(reading(float(seq % 100), seq=seq) for seq in range(first, first + 50))) for first in range(1, 300, 25)
+    ]
+    await asyncio.gather(*(ingest.store(one) for one in batches for _ in range(2)))
+    sequences = [row["seq"] for row in ingest.rows("readings", "seq")]
+    assert sequences == list(range(1, 326))
+    (lane,) = ingest.rows("lanes")
+    assert json.loads(json.dumps(str(lane["stored"]))) == "{[1, 326)}"
+
+
+def test_a_header_that_names_another_hub_than_the_topic_is_refused() -> None:
+    body = encode_batch(batch(reading(seq=1)))
+    for topic in (subject("hub-0002", UpLane.READINGS), subject(HUB, UpLane.WAVEFORMS)):
+        decision = admit(topic, body)
+        assert isinstance(decision, Refused)
+        assert "another hub or lane" in decision.reason
