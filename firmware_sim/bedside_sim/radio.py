@@ -1,6 +1,6 @@
 """The air between simulated devices and a hub: Bumble's virtual link and controllers, repaired, and a virtual adapter.
 
-Bumble 0.0.236 needs four repairs before a real host can live with its virtual controller; each says below what it
+Bumble 0.0.236 needs five repairs before a real host can live with its virtual controller; each says below what it
 does without. Frames are never lost or delayed on this link, and a link loss is told to both ends at once.
 """
 
@@ -15,6 +15,9 @@ ADAPTER_ADDRESS = "00:1B:DC:07:31:88"
 
 class Air(link.LocalLink):
     """One link for one hub and its devices."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def send_acl_data(
         self,
@@ -42,6 +45,11 @@ class Air(link.LocalLink):
         """Say nothing to who is gone; upstream raises in the middle of the sender's disconnection."""
         if self.find_le_controller(receiver_address) is not None:
             super().send_ll_control_pdu(sender_address, receiver_address, packet)
+
+    def send_advertising_pdu(self, sender_controller: controller.Controller, packet: ll.AdvertisingPdu) -> None:
+        """Who is out of range is not heard; upstream carries whatever knows the link."""
+        if sender_controller in self.controllers:
+            super().send_advertising_pdu(sender_controller, packet)
 
     def take_away(self, gone: controller.Controller, reason: int = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR) -> None:
         """Out of range or unplugged: nobody hears it any more, and all its connections end at both ends."""

@@ -52,6 +52,7 @@ class World:
         self._next_scenario = (settings.lead_in_seconds, settings.scenario) if settings.lead_in_seconds else None
         self._second = 0
         self._adapter: AdapterServer | None = None
+        self._ticking = asyncio.Lock()
         self._may_tick = asyncio.Event()
         self._may_tick.set()
 
@@ -101,7 +102,9 @@ class World:
         due = loop.time()
         while True:
             await self._may_tick.wait()
-            await self.tick()
+            async with self._ticking:
+                if self._may_tick.is_set():
+                    await self.tick()
             due = max(due + self._settings.tick_seconds, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -131,6 +134,8 @@ class World:
     async def pause(self) -> None:
         """No tick until `resume`; returns when the one under way is over and nothing is in flight."""
         self._may_tick.clear()
+        async with self._ticking:
+            pass
         for device in self.devices.values():
             async with device.busy:
                 pass

@@ -242,7 +242,8 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
             company: bytes(data) for company, data in all_of(AdvertisingData.Type.MANUFACTURER_SPECIFIC_DATA)
         },
         service_data={_uuid(uuid): bytes(data) for uuid, data in all_of(*_SERVICE_DATA)},
-        service_uuids=[_uuid(uuid) for uuids in all_of(*_UUID_LISTS) for uuid in uuids],
+        # An answer to an active scan may repeat what the advertisement itself said.
+        service_uuids=list(dict.fromkeys(_uuid(uuid) for uuids in all_of(*_UUID_LISTS) for uuid in uuids)),
         tx_power=next(iter(all_of(AdvertisingData.Type.TX_POWER_LEVEL)), None),
         rssi=advertisement.rssi,
         platform_data=(advertisement,),

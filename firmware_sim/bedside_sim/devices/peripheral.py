@@ -1,6 +1,7 @@
 """A Bluetooth peripheral that has one profile's service, on a virtual link, and journals what it hands over."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from bumble import data_types, hci
@@ -30,7 +31,15 @@ class Peripheral:
     """Advertises its service and name whenever it is not connected. `address` is static random: F0:… to FF:…"""
 
     def __init__(
-        self, air: Air, profile: BleProfile, journal: Journal, *, device_id: str, name: str, address: str
+        self,
+        air: Air,
+        profile: BleProfile,
+        journal: Journal,
+        *,
+        device_id: str,
+        name: str,
+        address: str,
+        further_services: Sequence[Service] = (),
     ) -> None:
         self.device_id = device_id
         self.profile = profile
@@ -54,6 +63,7 @@ class Peripheral:
             [
                 DeviceInformationService(manufacturer_name="Bedside simulator", model_number=profile.name),
                 Service(_uuid(profile.service_uuid), list(self._characteristics.values())),
+                *further_services,
             ]
         )
         self._device.advertising_data = bytes(
@@ -121,13 +131,23 @@ class Peripheral:
         subscription = server.subscribers.get(connection, {}).get(characteristic.handle, b"")
         wants = subscription[0] if subscription else 0
         if characteristic.properties & Characteristic.Properties.NOTIFY:
-            if wants & _NOTIFIES:
-                await server.notify_subscriber(connection, characteristic, payload)
-                return True
-            return False
+            if not wants & _NOTIFIES:
+                return False
+            await server.notify_subscriber(connection, characteristic, payload)
+            return await self._has_left(connection)
         if not wants & _INDICATES:
             return False
         return await self._indicate(connection, characteristic, payload)
+
+    async def _has_left(self, connection: Connection) -> bool:
+        """Wait until the controllers have the packet: what is still in the host is lost when the link ends."""
+        queue = self._device.host.get_data_packet_queue(connection.handle)
+        if queue is None:
+            return False
+        # A queue that knows the connection no more raises: the link has just ended.
+        with contextlib.suppress(ValueError):
+            await queue.drain(connection.handle)
+        return connection.handle in self._device.connections
 
     async def _indicate(self, connection: Connection, characteristic: Characteristic[bytes], payload: bytes) -> bool:
         """Whether it was confirmed. Bumble would go on waiting after the link is gone."""

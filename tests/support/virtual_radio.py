@@ -1,0 +1,71 @@
+"""The agent's real radio code over a virtual adapter: in this process, or through HCI over TCP."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from bumble.transport.common import AsyncPipeSink, BaseSource, Transport
+
+from bedside_agent.radio.bleak_central import BleakCentral
+from bedside_agent.radio.bumble_central import BumbleRadio, transport_opener
+from bedside_sim.radio import AdapterServer, Air, VirtualController
+
+PATIENCE_SECONDS = 10.0
+"""A limit for what takes milliseconds: only a broken test waits so long."""
+
+
+class _PluggedIn(BaseSource):
+    """A controller in this process as the source of a transport."""
+
+    def __init__(self, air: Air) -> None:
+        super().__init__()
+        self.controller = VirtualController("adapter", link=air)
+
+    def set_packet_sink(self, sink: object) -> None:
+        self.controller.set_packet_sink(sink)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.controller.host = None
+        if self.controller in self.controller.link.controllers:
+            air = self.controller.link
+            assert isinstance(air, Air)
+            air.take_away(self.controller)
+
+
+@asynccontextmanager
+async def in_process_central(air: Air) -> AsyncIterator[BleakCentral]:
+    """bleak over Bumble with the adapter on `air`."""
+
+    async def plug_in() -> Transport:
+        source = _PluggedIn(air)
+        return Transport(source, AsyncPipeSink(source.controller))
+
+    radio = BumbleRadio(plug_in, jitter=random.Random(1))
+    central = BleakCentral(radio)
+    await asyncio.wait_for(radio.ready(), PATIENCE_SECONDS)
+    try:
+        yield central
+    finally:
+        await central.close()
+
+
+@asynccontextmanager
+async def tcp_central(air: Air) -> AsyncIterator[tuple[BleakCentral, AdapterServer, BumbleRadio]]:
+    """bleak over Bumble with the adapter behind HCI over TCP, as between two processes."""
+    server = await AdapterServer.start(air, 0)
+    radio = BumbleRadio(transport_opener(f"tcp-client:127.0.0.1:{server.port}"), jitter=random.Random(1))
+    central = BleakCentral(radio)
+    await asyncio.wait_for(radio.ready(), PATIENCE_SECONDS)
+    try:
+        yield central, server, radio
+    finally:
+        await central.close()
+        await server.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop work until `condition` holds; fails after `PATIENCE_SECONDS`."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - the conditions are about bytes that went through other libraries
+            await asyncio.sleep(0.005)
