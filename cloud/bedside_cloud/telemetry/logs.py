@@ -11,4 +11,6 @@ def set_up_logs(service: str, *, verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # asyncio warns of every TLS connection that the other side closes, which is how a broker says goodbye.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     logging.getLogger("bedside_cloud").setLevel(logging.DEBUG if verbose else logging.INFO)
