@@ -75,7 +75,7 @@ def sentence(alert: Alert, now_ms: int) -> str:
         verb = "is" if alert.active else "was"
         what = f"{facts.label} {value} {unit(alert.metric)} {verb} {relation} the limit of {limit} {unit(alert.metric)}"
     since = "for" if alert.active else "over after"
-    return f"{what}, {since} {duration(lasted)} since {clock(alert.onset_ms)}{_evidence(alert)}."
+    return f"{what}, {since} {duration(lasted)}, since {clock(alert.onset_ms)}{_evidence(alert)}."
 
 
 def _evidence(alert: Alert) -> str:
