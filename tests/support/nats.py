@@ -1,6 +1,7 @@
 """A real broker with the generated configuration, and MQTT clients as hubs are."""
 
 import queue
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -142,13 +143,15 @@ class HubClient:
 
     def break_off(self) -> None:
         """Close the socket without a word, as a power cut does: the will is published."""
-        self._client._sock_close()
+        self._client.socket().shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Leave cleanly."""
         if self._client is not None:
             self._client.disconnect()
             self._client.loop_stop()
+            # paho leaves the pair of sockets that wakes its loop to the garbage collector.
+            self._client._reset_sockets()
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any) -> None:
         self.connected.put(not code.is_failure)

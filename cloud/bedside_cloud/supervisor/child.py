@@ -4,16 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bedside_cloud.errors import OperatorError
-from bedside_cloud.readiness import NOTIFY_VARIABLE, READY
+from bedside_cloud.readiness import NOTIFY_VARIABLE, listen_for_ready
 from bedside_cloud.supervisor.backoff import deaths_in_a_row, pause_seconds
 from bedside_cloud.supervisor.board import Board, Phase, Row
 
@@ -77,7 +74,7 @@ class Child:
             await self.plan.prepare()
         except (OSError, OperatorError) as cause:
             return f"cannot be prepared: {cause}"
-        async with _notifications() as (address, said_ready):
+        async with listen_for_ready() as (address, said_ready):
             try:
                 process = await self._start(address)
             except OSError as cause:
@@ -149,26 +146,6 @@ class Child:
         self._row.phase = phase
         self._row.pid = pid
         self.board.set(self._row)
-
-
-@asynccontextmanager
-async def _notifications() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """An address to say READY to, and the event that it was said. The path must be short: the kernel takes 107."""
-    said = asyncio.Event()
-
-    class Listener(asyncio.DatagramProtocol):
-        def datagram_received(self, data: bytes, addr: object) -> None:
-            if READY in data.split(b"\n"):
-                said.set()
-
-    with tempfile.TemporaryDirectory(prefix="bedside-", dir="/tmp") as folder:
-        address = f"{folder}/ready"
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(Listener, local_addr=address, family=socket.AF_UNIX)
-        try:
-            yield address, said
-        finally:
-            transport.close()
 
 
 def _in_words(code: int) -> str:

@@ -119,7 +119,7 @@ async def _is_let_in(broker: TestBroker, **credentials: str) -> bool:
         allow_reconnect=False,
         connect_timeout=5,
         error_cb=ignore,
-        **credentials,  # type: ignore[arg-type]  # only seeds come here
+        **credentials,
     )
     connected = client.is_connected
     await client.close()

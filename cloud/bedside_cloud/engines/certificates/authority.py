@@ -1,5 +1,6 @@
 """X.509 as functions: P-256 everywhere, times passed in, nothing read or written."""
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ ISSUING_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=90)
 SERVICE_LIFE = timedelta(days=90)
 HUB_LIFE = timedelta(days=30)
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 BACKDATED = timedelta(minutes=5)
 """Certificates begin this long before they are made: a hub's clock may be a little slow."""
@@ -208,3 +211,9 @@ def alternative_names(certificate: Certificate) -> set[str]:
     except x509.ExtensionNotFound:
         return set()
     return {str(name.value) for name in names}
+
+
+def derived_key(secret: str) -> PrivateKey:
+    """The P-256 key that a random secret of at least 256 bits stands for, the same every time."""
+    number = int.from_bytes(hashlib.sha512(b"bedside key " + secret.encode()).digest())
+    return ec.derive_private_key(number % (P256_ORDER - 1) + 1, ec.SECP256R1())

@@ -1,0 +1,107 @@
+"""What a tech asks of `identity` from the command line: claims, people, and which hubs are let in."""
+
+from enum import StrEnum
+
+from bedside_cloud.contracts.identity import Role
+from bedside_cloud.contracts.message import Message
+
+CLAIM_CREATE = "identity.claims.create"
+"""`ClaimRequest` → `ClaimAnswer`; refused with 400 for an id that cannot be a hub's."""
+
+PERSON_ADD = "identity.people.add"
+"""`PersonRequest` → `PersonAnswer`: adds a person, or gives a known one this role and password."""
+
+PEOPLE = "identity.people.list"
+"""`Empty` → `PeopleAnswer`."""
+
+HUB_ACCESS = "identity.hubs.list"
+"""`Empty` → `HubAccessList`."""
+
+HUB_ACCESS_SET = "identity.hubs.set_access"
+"""`HubAccessRequest` → `HubAccessEntry`, after the commit; 404 for a hub that never enrolled."""
+
+CHANGED = "identity.changed"
+"""Fan-out of `IdentityChanged` after every commit that changes who is let in. A hint: it is also looked for in turn."""
+
+HUB_ENROLLED = "identity.hub.enrolled"
+"""Fan-out of `HubEnrolled` after the commit. A hint: a hub also shows itself by its first status."""
+
+
+class Access(StrEnum):
+    """`suspended` may become active again; `revoked` needs a new enrolment with a new claim."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class ClaimRequest(Message):
+    """A claim that lets `hub_id`, and no other, enrol once within `life_seconds`."""
+
+    hub_id: str
+    life_seconds: int = 86_400
+
+
+class ClaimAnswer(Message):
+    """The claim is shown this once: only its hash is kept."""
+
+    hub_id: str
+    claim: str
+    expires_at_ms: int
+
+
+class PersonRequest(Message):
+    """`name` is what the person logs in with."""
+
+    name: str
+    role: Role
+    password: str
+
+
+class PersonAnswer(Message):
+    """`created` is False when the person was known already."""
+
+    person_id: str
+    name: str
+    role: Role
+    created: bool = False
+
+
+class PeopleAnswer(Message):
+    """In order of name."""
+
+    people: tuple[PersonAnswer, ...]
+
+
+class HubAccessRequest(Message):
+    """What a hub is to be allowed from now on."""
+
+    hub_id: str
+    access: Access
+
+
+class HubAccessEntry(Message):
+    """One enrolled hub. `certificate_ends_ms` is when its newest certificate ends."""
+
+    hub_id: str
+    access: Access
+    enrolled_at_ms: int
+    certificate_ends_ms: int
+
+
+class HubAccessList(Message):
+    """In order of id."""
+
+    hubs: tuple[HubAccessEntry, ...]
+
+
+class IdentityChanged(Message):
+    """`version` grows with each change."""
+
+    version: int
+
+
+class HubEnrolled(Message):
+    """The hub has a certificate now."""
+
+    hub_id: str

@@ -1,0 +1,174 @@
+"""What identity answers: enrolment, log-in, keys, and what a tech asks for."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from bedside_cloud.bus.connection import Endpoint
+from bedside_cloud.bus.errors import RefusedError
+from bedside_cloud.contracts import identity, identity_administration
+from bedside_cloud.contracts.identity import (
+    CertificatesOnly,
+    EnrolRequest,
+    LoginAnswer,
+    LoginRequest,
+    SigningKeys,
+)
+from bedside_cloud.contracts.identity_administration import (
+    ClaimAnswer,
+    ClaimRequest,
+    HubAccessEntry,
+    HubAccessList,
+    HubAccessRequest,
+    PeopleAnswer,
+    PersonAnswer,
+    PersonRequest,
+)
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.database.pool import Database
+from bedside_cloud.engines.certificates import authority
+from bedside_cloud.engines.certificates.authority import Certificate, Issued
+from bedside_cloud.engines.certificates.requests import RequestError, hub_key
+from bedside_cloud.identity import passwords, store
+from bedside_cloud.identity.claims import claim_sha256, new_claim
+from bedside_cloud.identity.tokens import LIFE_SECONDS, Tokens
+from bedside_profiles.errors import MalformedError
+from bedside_profiles.wire.topics import check_hub_id
+
+LOG = logging.getLogger(__name__)
+
+LONGEST_CLAIM_SECONDS = 7 * 86_400
+LONGEST_NAME = 64
+
+
+class Endpoints:
+    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
+
+    def __init__(
+        self,
+        database: Database,
+        issuing: Issued,
+        root: Certificate,
+        tokens: Tokens,
+        clock: Callable[[], datetime],
+        changed: Callable[[int], Awaitable[None]],
+        enrolled: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._issuing = issuing
+        self._root = root
+        self._tokens = tokens
+        self._clock = clock
+        self._changed = changed
+        self._enrolled = enrolled
+        # Two at once fill this machine's cores and 128 MiB; more would let a flood of log-ins starve the callout.
+        self._hashing = asyncio.Semaphore(2)
+
+    def table(self) -> tuple[Endpoint[Any, Any], ...]:
+        """Every endpoint of the service."""
+        return (
+            Endpoint(identity.LOGIN, LoginRequest, self.login),
+            Endpoint(identity.KEYS, Empty, self.keys),
+            Endpoint(identity.EST_CA, Empty, self.ca_certificates),
+            Endpoint(identity.EST_ENROL, EnrolRequest, self.enrol),
+            Endpoint(identity_administration.CLAIM_CREATE, ClaimRequest, self.create_claim),
+            Endpoint(identity_administration.PERSON_ADD, PersonRequest, self.add_person),
+            Endpoint(identity_administration.PEOPLE, Empty, self.people),
+            Endpoint(identity_administration.HUB_ACCESS, Empty, self.hubs),
+            Endpoint(identity_administration.HUB_ACCESS_SET, HubAccessRequest, self.set_access),
+        )
+
+    async def ca_certificates(self, _request: Empty) -> CertificatesOnly:
+        return CertificatesOnly(pkcs7_der=authority.certificates_only([self._issuing.certificate, self._root]))
+
+    async def enrol(self, request: EnrolRequest) -> CertificatesOnly:
+        hub_id = _checked_hub_id(request.hub_id)
+        try:
+            key = hub_key(request.csr_der, hub_id)
+        except RequestError as wrong:
+            # Before the claim is used: a hub with a faulty request may try again with it.
+            raise RefusedError(400, str(wrong)) from wrong
+        now = self._clock()
+        certificate = authority.issue_hub(self._issuing, hub_id, key, now)
+        async with self._database.transaction() as connection:
+            if not await store.use_claim(connection, claim_sha256(request.claim), hub_id, now):
+                LOG.warning("enrolment_refused hub=%s", hub_id)
+                raise RefusedError(401, "The claim is unknown, used, expired, or another hub's.")
+            await store.enrol(connection, hub_id, certificate)
+            version = await store.next_version(connection)
+        LOG.info("enrolled hub=%s", hub_id)
+        await self._changed(version)
+        await self._enrolled(hub_id)
+        return CertificatesOnly(pkcs7_der=authority.certificates_only([certificate, self._issuing.certificate]))
+
+    async def create_claim(self, request: ClaimRequest) -> ClaimAnswer:
+        hub_id = _checked_hub_id(request.hub_id)
+        if not 60 <= request.life_seconds <= LONGEST_CLAIM_SECONDS:
+            raise RefusedError(400, f"A claim lives 60 to {LONGEST_CLAIM_SECONDS} seconds.")
+        now, claim = self._clock(), new_claim()
+        expires_at = now + timedelta(seconds=request.life_seconds)
+        async with self._database.transaction() as connection:
+            await store.insert_claim(connection, claim_sha256(claim), hub_id, now, expires_at)
+        return ClaimAnswer(hub_id=hub_id, claim=claim, expires_at_ms=round(expires_at.timestamp() * 1000))
+
+    async def login(self, request: LoginRequest) -> LoginAnswer:
+        now = self._clock()
+        name = request.name[:LONGEST_NAME]
+        async with self._database.transaction() as connection:
+            failed = await store.failed_logins(connection, name)
+            person = await store.person_by_name(connection, name)
+        if failed and now < failed[1] + timedelta(seconds=passwords.pause_seconds(failed[0])):
+            raise RefusedError(429, "Too many wrong passwords. Try again later.")
+        hashed = person[2] if person else passwords.NOBODYS_HASH
+        async with self._hashing:
+            right = await asyncio.to_thread(passwords.is_right, hashed, request.password)
+        async with self._database.transaction() as connection:
+            if person is None or not right:
+                await store.count_failed_login(connection, name, now)
+            elif failed:
+                await store.forget_failed_logins(connection, name)
+        if person is None or not right:
+            raise RefusedError(401, "The name or the password is wrong.")
+        person_id, role, _ = person
+        token = self._tokens.issue(person_id, name, role, now)
+        return LoginAnswer(access_token=token, expires_in_seconds=LIFE_SECONDS)
+
+    async def keys(self, _request: Empty) -> SigningKeys:
+        return SigningKeys(jwks=self._tokens.key_set())
+
+    async def add_person(self, request: PersonRequest) -> PersonAnswer:
+        if not 1 <= len(request.name) <= LONGEST_NAME or request.name != request.name.strip():
+            raise RefusedError(400, f"A name has 1 to {LONGEST_NAME} signs and no blank at its ends.")
+        if len(request.password) < passwords.SHORTEST:
+            raise RefusedError(400, f"A password has at least {passwords.SHORTEST} signs.")
+        async with self._hashing:
+            hashed = await asyncio.to_thread(passwords.password_hash, request.password)
+        async with self._database.transaction() as connection:
+            return await store.put_person(connection, request.name, request.role, hashed, self._clock())
+
+    async def people(self, _request: Empty) -> PeopleAnswer:
+        async with self._database.transaction() as connection:
+            return PeopleAnswer(people=await store.people(connection))
+
+    async def hubs(self, _request: Empty) -> HubAccessList:
+        async with self._database.transaction() as connection:
+            return HubAccessList(hubs=await store.hubs(connection))
+
+    async def set_access(self, request: HubAccessRequest) -> HubAccessEntry:
+        async with self._database.transaction() as connection:
+            if not await store.set_access(connection, request.hub_id, request.access, self._clock()):
+                raise RefusedError(404, "No such hub has enrolled, or it is revoked and has to enrol again.")
+            version = await store.next_version(connection)
+            entries = await store.hubs(connection)
+        LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
+        await self._changed(version)
+        return next(entry for entry in entries if entry.hub_id == request.hub_id)
+
+
+def _checked_hub_id(hub_id: str) -> str:
+    try:
+        return check_hub_id(hub_id)
+    except MalformedError as wrong:
+        raise RefusedError(400, str(wrong)) from wrong

@@ -1,0 +1,85 @@
+"""Composition of the identity service: the only place that names its parts."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.contracts.identity_administration import CHANGED, HUB_ENROLLED, HubEnrolled, IdentityChanged
+from bedside_cloud.database.pool import Database, unavailable
+from bedside_cloud.engines.certificates.authority import derived_key
+from bedside_cloud.identity import store
+from bedside_cloud.identity.connections import Connections
+from bedside_cloud.identity.doorkeeper import Doorkeeper
+from bedside_cloud.identity.endpoints import Endpoints
+from bedside_cloud.identity.snapshot import Snapshot, Snapshots
+from bedside_cloud.identity.tokens import Tokens
+from bedside_cloud.readiness import announce_ready
+from bedside_cloud.settings import ServiceSettings
+
+LOG = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 10.0
+"""How often the snapshot is looked for although nobody said that it changed: the bound on a lost hint."""
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+async def main(settings: ServiceSettings) -> None:
+    """Serve until cancelled. The broker's question is answered first, from the last known snapshot: a database that
+    is not there yet must not lock the hubs out."""
+    if settings.system_bus is None:
+        raise ValueError("identity needs its access to the broker's system account")
+    opened: asyncio.Future[Database] = asyncio.get_running_loop().create_future()
+
+    async def fetch() -> Snapshot:
+        async with asyncio.timeout(2):
+            database = await asyncio.shield(opened)
+        async with database.transaction() as connection:
+            return await store.snapshot(connection)
+
+    async with Bus.open(settings.bus) as bus, Bus.open(settings.system_bus) as system:
+        snapshots = Snapshots(settings.folder / "snapshot.json", fetch, Connections(system).cut)
+        keeper = Doorkeeper(snapshots, settings.secrets["bus.callout"].reveal(), utc_now)
+        await keeper.attend(bus)
+        async with Database.open(settings.database, (Path(__file__).parent / "schema",)) as database:
+            opened.set_result(database)
+            await snapshots.refresh()
+            hinted = asyncio.Event()
+
+            async def on_changed(_subject: str, _body: bytes) -> None:
+                hinted.set()
+
+            async def changed(version: int) -> None:
+                await snapshots.refresh()
+                await bus.publish(CHANGED, IdentityChanged(version=version))
+                await bus.client.flush()
+
+            async def enrolled(hub_id: str) -> None:
+                await bus.publish(HUB_ENROLLED, HubEnrolled(hub_id=hub_id))
+
+            await bus.subscribe(CHANGED, on_changed)
+            issuing = settings.certificates.issuing(settings.secrets["ca.issuing"].reveal())
+            tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))
+            endpoints = Endpoints(database, issuing, settings.certificates.root(), tokens, utc_now, changed, enrolled)
+            await bus.serve(endpoints.table())
+            announce_ready()
+            await _keep_fresh(snapshots, hinted)
+
+
+async def _keep_fresh(snapshots: Snapshots, hinted: asyncio.Event) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(REFRESH_SECONDS):
+                await hinted.wait()
+        except TimeoutError:
+            pass
+        hinted.clear()
+        try:
+            await snapshots.refresh()
+        except unavailable as cause:
+            LOG.warning("snapshot_waits cause=%s", type(cause).__name__)

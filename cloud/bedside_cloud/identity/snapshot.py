@@ -1,0 +1,86 @@
+"""Who is let in, at hand without the database: in memory, and in a file for the next start."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bedside_cloud.contracts.identity_administration import Access
+
+
+@dataclass(frozen=True, slots=True)
+class HubEntry:
+    """One enrolled hub."""
+
+    access: Access
+    refuse_issued_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every enrolled hub as the database had it at `version`."""
+
+    version: int
+    hubs: dict[str, HubEntry]
+
+
+EMPTY = Snapshot(-1, {})
+
+
+def write_snapshot(snapshot: Snapshot, path: Path) -> None:
+    """Replace the file whole, mode 0600."""
+    hubs = {
+        hub_id: [entry.access.value, entry.refuse_issued_before.isoformat()] for hub_id, entry in snapshot.hubs.items()
+    }
+    beside = path.with_name(path.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"version": snapshot.version, "hubs": hubs}, file)
+    beside.replace(path)
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The snapshot of an earlier start; empty when there is none, or when the file was torn."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        hubs = {
+            hub_id: HubEntry(Access(access), datetime.fromisoformat(before))
+            for hub_id, (access, before) in content["hubs"].items()
+        }
+        return Snapshot(int(content["version"]), hubs)
+    except (OSError, ValueError, KeyError):
+        # Fail closed for the moment it takes to reach the database: nobody is let in by a file that cannot be read.
+        return EMPTY
+
+
+class Snapshots:
+    """The newest snapshot. `shut_out` is called with each hub that an update has taken the right to be connected."""
+
+    def __init__(
+        self,
+        path: Path,
+        fetch: Callable[[], Awaitable[Snapshot]],
+        shut_out: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._path = path
+        self._fetch = fetch
+        self._shut_out = shut_out
+        self._one_at_a_time = asyncio.Lock()
+        self.current = read_snapshot(path)
+
+    async def refresh(self) -> None:
+        """Take over what the database has now. Raises what the database raises when it is away."""
+        # An older answer must not overtake a newer one.
+        async with self._one_at_a_time:
+            before, after = self.current, await self._fetch()
+            if after == before:
+                return
+            self.current = after
+            write_snapshot(after, self._path)
+        for hub_id, entry in before.hubs.items():
+            now = after.hubs.get(hub_id)
+            if now is None or now.access is not Access.ACTIVE or now.refuse_issued_before > entry.refuse_issued_before:
+                await self._shut_out(hub_id)
