@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bedside_sim.devices_process import run_devices
+from bedside_sim.faults import Flapping
 from bedside_sim.patients import Scenario
 from bedside_sim.world import WorldSettings
 
@@ -30,6 +31,9 @@ def devices(
     cuff_every: Annotated[int, typer.Option(help="Seconds between two measurements of the cuff.")] = 20,
     prefix: Annotated[str, typer.Option(help="Begins every device's id.")] = "sim",
     number: Annotated[int, typer.Option(help="Makes the addresses of several worlds differ, 0 to 255.")] = 0,
+    flap: Annotated[
+        tuple[int, int] | None, typer.Option(help="All links are there for UP seconds, away for DOWN, and so on.")
+    ] = None,
     split: Annotated[bool, typer.Option(help="Let the serial stream come in small pieces.")] = False,
 ) -> None:
     """Run a patient's four devices until SIGTERM, SIGINT or the command quit."""
@@ -42,6 +46,7 @@ def devices(
         prefix=prefix,
         number=number,
         split=split,
+        flapping=None if flap is None else Flapping(*flap),
     )
     asyncio.run(run_devices(settings, hci_port=hci_port, journal_path=journal, control_port=control_port))
 

@@ -16,6 +16,7 @@ from bedside_sim.devices.device import Device, Moment
 from bedside_sim.devices.heart_rate_strap import HeartRateStrap
 from bedside_sim.devices.nonin_oximeter import NoninOximeter
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
+from bedside_sim.faults import Flapping
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.patients import Scenario, vitals
 from bedside_sim.radio import AdapterServer, Air
@@ -26,7 +27,7 @@ class WorldSettings:
     """`lead_in_seconds` the patient is stable before `scenario` begins. `pty` None: no serial oximeter.
 
     `prefix` begins every device id, and `number` (0 to 255) the devices' addresses: worlds of one fleet differ in both.
-    `split` lets the serial stream come in small pieces.
+    `split` lets the serial stream come in small pieces, `flapping` all links come and go.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class WorldSettings:
     number: int = 0
     tick_seconds: float = 1.0
     split: bool = False
+    flapping: Flapping | None = None
 
 
 class World:
@@ -51,6 +53,7 @@ class World:
         self._scenario_began = 0
         self._next_scenario = (settings.lead_in_seconds, settings.scenario) if settings.lead_in_seconds else None
         self._second = 0
+        self._links_up = True
         self._adapter: AdapterServer | None = None
         self._ticking = asyncio.Lock()
         self._may_tick = asyncio.Event()
@@ -114,6 +117,7 @@ class World:
         if self._next_scenario is not None and second >= self._next_scenario[0]:
             self.change(self._next_scenario[1])
         now = vitals(self._settings.seed, self._scenario, second - self._scenario_began)
+        self._flap(second)
         moment = Moment(second, self._settings.tick_seconds)
         self._second += 1
 
@@ -124,6 +128,18 @@ class World:
         async with asyncio.TaskGroup() as saying:
             for device in self.devices.values():
                 saying.create_task(say(device))
+
+    def _flap(self, second: int) -> None:
+        """Between two ticks, as every loss here."""
+        flapping = self._settings.flapping
+        if flapping is None or flapping.is_up(second) == self._links_up:
+            return
+        self._links_up = not self._links_up
+        for device in self.devices.values():
+            if self._links_up:
+                device.reappear()
+            else:
+                device.vanish()
 
     def change(self, scenario: Scenario) -> None:
         """The scenario begins with the next tick."""

@@ -70,6 +70,7 @@ class BleakCentral:
         self._devices: dict[str, BLEDevice] = {}
         self._scanner: BleakScanner | None = None
         self._scanner_lock = asyncio.Lock()
+        self._heard_at = float("-inf")
         self._connecting = asyncio.Lock()
 
     async def scan(self, *, seconds: float) -> tuple[Found, ...]:
@@ -93,6 +94,7 @@ class BleakCentral:
             async with asyncio.timeout(timeout_seconds):
                 return await future
         except TimeoutError:
+            await self._give_up_silent_scanner(timeout_seconds)
             raise DeviceNotFoundError(timeout_seconds) from None
         finally:
             del self._waiting[future]
@@ -131,6 +133,12 @@ class BleakCentral:
             elif not self._waiting:
                 await self._stop_scanner()
 
+    async def _give_up_silent_scanner(self, seconds: float) -> None:
+        """A scanner that heard nobody at all may be one whose adapter has stopped listening: start anew."""
+        async with self._scanner_lock:
+            if asyncio.get_running_loop().time() - self._heard_at >= seconds:
+                await self._stop_scanner()
+
     async def _stop_scanner(self) -> None:
         scanner, self._scanner = self._scanner, None
         if scanner is None:
@@ -141,6 +149,7 @@ class BleakCentral:
                 await scanner.stop()
 
     def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
         found = _found(device, data)
         for future, target in self._waiting.items():
             if not future.done() and target.matches(found):
@@ -242,3 +251,7 @@ def _translated(operation: str, seconds: float, is_connected: Callable[[], bool]
         raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
     except (OSError, EOFError) as error:
         raise RadioUnavailableError(f"{operation}: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        # bleak lets its backends' own errors through, such as a KeyError for an object that D-Bus removed under it.
+        # Whatever comes out of the radio is the radio's trouble, and no reason to end the reading of other devices.
+        raise RadioError(f"{operation}: {type(error).__name__}: {error}") from error

@@ -83,11 +83,16 @@ class BumbleRadio:
         self._listeners: set[Callable[[Advertisement], None]] = set()
         self._clients: set[_Client] = set()
         self._up = asyncio.Event()
+        self._tried = asyncio.Event()
         self._task = asyncio.create_task(self._keep_open(), name="bumble transport")
 
     async def ready(self) -> None:
         """Return when the controller answers."""
         await self._up.wait()
+
+    async def tried(self) -> None:
+        """Return when the first attempt to open the transport has succeeded or failed."""
+        await self._tried.wait()
 
     async def close(self) -> None:
         """End all connections and give the transport back."""
@@ -101,6 +106,8 @@ class BumbleRadio:
     @property
     def device(self) -> Device:
         """The host side of the controller. Raises bleak's error for a missing adapter while there is none."""
+        if self._task.done():
+            self._task.result()  # a fault of the program; it must be seen, not waited for
         if self._device is None:
             raise BleakBluetoothNotAvailableError(self._why, BleakBluetoothNotAvailableReason.UNKNOWN)
         return self._device
@@ -172,8 +179,9 @@ class BumbleRadio:
         failures = 0
         while True:
             try:
-                transport = await self._opener()
-            except (OSError, core.BaseBumbleError) as error:
+                async with asyncio.timeout(POWER_ON_SECONDS):
+                    transport = await self._opener()
+            except (OSError, ValueError, core.BaseBumbleError) as error:
                 self._why = f"the transport does not open: {error}"
             else:
                 try:
@@ -186,6 +194,7 @@ class BumbleRadio:
                 finally:
                     self._gone()
                     await transport.close()
+            self._tried.set()
             failures += 1
             step = min(FIRST_WAIT_SECONDS * 2 ** min(failures - 1, 8), LONGEST_WAIT_SECONDS)
             await asyncio.sleep(step * (0.5 + 0.5 * self._jitter.random()))
@@ -201,6 +210,7 @@ class BumbleRadio:
         self._lost = asyncio.get_running_loop().create_future()
         self._device = device
         self._up.set()
+        self._tried.set()
 
     def _gone(self) -> None:
         self._device = None

@@ -28,4 +28,6 @@ async def open_central(setting: str, *, jitter: random.Random) -> Central:
     # Bumble is an extra: a hub that uses its own adapter does without it.
     from bedside_agent.radio.bumble_central import BumbleRadio, transport_opener
 
-    return BleakCentral(BumbleRadio(transport_opener(setting.removeprefix(_BUMBLE)), jitter=jitter))
+    radio = BumbleRadio(transport_opener(setting.removeprefix(_BUMBLE)), jitter=jitter)
+    await radio.tried()
+    return BleakCentral(radio)

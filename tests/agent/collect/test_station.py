@@ -18,6 +18,7 @@ from bedside_agent.radio.choice import open_central
 from bedside_agent.serial.tty_port import open_tty
 from bedside_profiles.readings import Measurement
 from bedside_profiles.wire.status import LinkState
+from bedside_sim.faults import Flapping
 from bedside_sim.journal import Journal, read_journal
 from bedside_sim.patients import Scenario
 from bedside_sim.world import World, WorldSettings
@@ -45,7 +46,7 @@ def emitted(path: Path) -> dict[str, list[Row]]:
 
 
 @asynccontextmanager
-async def world_of(tmp_path: Path) -> AsyncIterator[World]:
+async def world_of(tmp_path: Path, flapping: Flapping | None = None) -> AsyncIterator[World]:
     """Ticks of a tenth of a second, a cuff in every third, a serial stream in pieces."""
     journal = Journal(tmp_path / "journal")
     settings = WorldSettings(
@@ -55,6 +56,7 @@ async def world_of(tmp_path: Path) -> AsyncIterator[World]:
         cuff_every_seconds=3,
         tick_seconds=0.1,
         split=True,
+        flapping=flapping,
     )
     world = await World.open(settings, journal, hci_port=0)
     running = asyncio.create_task(world.run())
@@ -131,6 +133,20 @@ async def test_losses_of_every_kind_between_ticks_lose_nothing(tmp_path: Path) -
         await world.pause()
         await until(lambda: by_device(shelf.rows) == emitted(tmp_path / "journal"))
     assert {notice.kind for notice in notices} == {NoticeKind.DEVICE_CONNECTED, NoticeKind.DEVICE_LOST}
+
+
+async def test_links_that_come_and_go_lose_nothing(tmp_path: Path) -> None:
+    shelf, notices = Shelf(), list[Notice]()
+    flapping = Flapping(up_seconds=20, down_seconds=3)
+    async with world_of(tmp_path, flapping) as world, station_in(world, shelf, notices) as station:
+        await until(lambda: world.second > 46)
+        await until(lambda: world.second % 23 == 10)
+        await world.pause()
+        await until(lambda: by_device(shelf.rows) == emitted(tmp_path / "journal"))
+        assert len(station.statuses()) == 4
+    lost = [notice for notice in notices if notice.kind is NoticeKind.DEVICE_LOST]
+    assert len(lost) >= 4
+    assert len(shelf.rows) > 50
 
 
 async def test_an_agent_that_starts_again_between_ticks_misses_nothing(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from bleak.backends.scanner import BaseBleakScanner
 from bumble.core import UUID
 from bumble.gatt import Characteristic, Service
-from tests.support.virtual_radio import in_process_central, tcp_central, until
+from tests.support.virtual_radio import PATIENCE_SECONDS, in_process_central, tcp_central, until
 
 from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.central import (
@@ -29,7 +31,7 @@ from bedside_sim.devices.blood_pressure_cuff import BloodPressureCuff
 from bedside_sim.devices.peripheral import Peripheral
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.journal import Journal
-from bedside_sim.radio import Air
+from bedside_sim.radio import AdapterServer, Air
 
 OXIMETER = "F0:BE:D5:1D:00:01"
 CUFF = "F0:BE:D5:1D:00:02"
@@ -263,3 +265,59 @@ async def test_a_radio_setting_that_means_nothing(setting: str) -> None:
     assert radio_problem(setting) is not None
     with pytest.raises(ValueError, match="say bluez"):
         await open_central(setting, jitter=random.Random(1))
+
+
+async def test_a_radio_that_is_not_there_yet_is_waited_for(air: Air, oximeter: PulseOximeter) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    central = await open_central(f"bumble:tcp-client:127.0.0.1:{port}", jitter=random.Random(1))
+    with pytest.raises(RadioUnavailableError):
+        await central.find(ADDRESSED, timeout_seconds=5)
+    server = await AdapterServer.start(air, port)
+
+    async def found() -> bool:
+        try:
+            return (await central.find(ADDRESSED, timeout_seconds=5)).address == OXIMETER
+        except RadioUnavailableError:
+            await asyncio.sleep(0.05)
+            return False
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await found():
+            pass
+    await central.close()
+    await server.stop()
+
+
+async def test_a_machine_without_bluez_has_no_radio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/no-bus")
+    central = await open_central("bluez", jitter=random.Random(1))
+    with pytest.raises(RadioUnavailableError):
+        await central.find(ADDRESSED, timeout_seconds=5)
+    with pytest.raises(RadioUnavailableError):
+        await central.scan(seconds=0.1)
+    await central.close()
+
+
+async def test_a_scanner_that_hears_nobody_is_started_anew(
+    central: BleakCentral, oximeter: PulseOximeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oximeter.vanish()
+    starts: list[int] = []
+    radio = central._radio
+    assert radio is not None
+    start = radio.scanner.start
+
+    async def counted(scanner: BaseBleakScanner) -> None:
+        starts.append(1)
+        await start(scanner)
+
+    monkeypatch.setattr(radio.scanner, "start", counted)
+    patient = asyncio.create_task(central.find(ADDRESSED, timeout_seconds=10))
+    await until(lambda: len(starts) == 1)
+    with pytest.raises(DeviceNotFoundError):
+        await central.find(Target(blood_pressure.SERVICE, address=CUFF), timeout_seconds=0.1)
+    assert len(starts) == 2
+    oximeter.reappear()
+    assert (await patient).address == OXIMETER
