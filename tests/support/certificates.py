@@ -60,10 +60,16 @@ class Authority:
         self.issuing = self._make("Test issuing", self.root, authority=True)
 
     def leaf(
-        self, common_name: str, *, start: dt.datetime = EPOCH, end: dt.datetime = END, issuer: Leaf | None = None
+        self,
+        common_name: str,
+        *,
+        start: dt.datetime = EPOCH,
+        end: dt.datetime = END,
+        issuer: Leaf | None = None,
+        host: str = "localhost",
     ) -> Leaf:
-        """A certificate for `common_name`, loopback and localhost."""
-        return self._make(common_name, issuer or self.issuing, authority=False, start=start, end=end)
+        """A certificate for `common_name`, as a server for `host`; for localhost also for loopback's address."""
+        return self._make(common_name, issuer or self.issuing, authority=False, start=start, end=end, host=host)
 
     def sign_request(self, request_der: bytes) -> x509.Certificate:
         """What an enrolment server makes of a request."""
@@ -95,11 +101,12 @@ class Authority:
         authority: bool,
         start: dt.datetime = EPOCH,
         end: dt.datetime = END,
+        host: str = "localhost",
     ) -> Leaf:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = self._build(
-            subject, key.public_key(), issuer, authority=authority, own_key=key, start=start, end=end
+            subject, key.public_key(), issuer, authority=authority, own_key=key, start=start, end=end, host=host
         )
         below_root = () if issuer is None or issuer is getattr(self, "root", None) else (issuer.certificate,)
         return Leaf(certificate, key, (*below_root, *(issuer.issuers if issuer else ())))
@@ -114,6 +121,7 @@ class Authority:
         own_key: ec.EllipticCurvePrivateKey | None = None,
         start: dt.datetime = EPOCH,
         end: dt.datetime = END,
+        host: str = "localhost",
     ) -> x509.Certificate:
         assert isinstance(public_key, ec.EllipticCurvePublicKey)
         signer = issuer.key if issuer else own_key
@@ -144,7 +152,9 @@ class Authority:
             )
             builder = builder.add_extension(usage, critical=True)
         else:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names: list[x509.GeneralName] = [x509.DNSName(host)]
+            if host == "localhost":
+                names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
             builder = builder.add_extension(x509.ExtendedKeyUsage(PURPOSES), critical=False)
         return builder.sign(signer, hashes.SHA256())

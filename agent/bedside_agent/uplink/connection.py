@@ -1,0 +1,141 @@
+"""One connection to the broker: the only importer of the MQTT client. MQTT 3.1.1, mutual TLS, clean session.
+
+Chosen: aiomqtt on paho-mqtt. It acknowledges what comes down before it was acted upon, so nothing that comes down may
+depend on that: plans and commands are sent again until they were answered, receipts at every status.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+
+from bedside_agent.errors import AgentError
+
+CONNECT_SECONDS = 10.0
+PUBLISH_SECONDS = 30.0
+"""A full window passes a 32 kbit/s link in that time; a link that is slower is as good as gone."""
+
+GOODBYE_SECONDS = 2.0
+"""A broker that does not answer a disconnect must not hold up the next connection."""
+
+KEEPALIVE_SECONDS = 20
+"""The broker sends the last will after one and a half of it: a dead hub is known in half a minute."""
+
+REFUSED_SUBSCRIPTION = 0x80
+
+T = TypeVar("T")
+
+log = logging.getLogger("bedside_agent.mqtt")
+log.setLevel(logging.WARNING)
+
+
+class ConnectionFailedError(AgentError):
+    """No connection, or no longer one. `refused` is True when the broker answered and said no."""
+
+    def __init__(self, what: str, *, refused: bool = False) -> None:
+        super().__init__(what)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A topic and its body; QoS is always 1, nothing is ever retained."""
+
+    topic: str
+    body: bytes
+
+
+class Connection:
+    """An open connection. Errors are ConnectionFailedError; after one, the connection is of no more use."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def publish(self, message: Message) -> None:
+        """Return when the broker has acknowledged. That is no proof of storage."""
+        try:
+            await _heeding_cancellation(
+                self._client.publish(message.topic, message.body, qos=1, timeout=PUBLISH_SECONDS)
+            )
+        except aiomqtt.MqttError as cause:
+            raise ConnectionFailedError(_reason(cause)) from cause
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """What comes down, until the connection ends with an error."""
+        try:
+            async for message in self._client.messages:
+                payload = message.payload
+                yield Message(str(message.topic), payload if isinstance(payload, bytes) else b"")
+        except aiomqtt.MqttError as cause:
+            raise ConnectionFailedError(_reason(cause)) from cause
+
+
+@asynccontextmanager
+async def connected(
+    host: str, port: int, tls: ssl.SSLContext | None, client_id: str, *, will: Message, subscribe: Sequence[str]
+) -> AsyncIterator[Connection]:
+    """Connect, subscribe, and disconnect at the end without a last will; ConnectionFailedError if it cannot be."""
+    client = aiomqtt.Client(
+        host,
+        port,
+        identifier=client_id,
+        protocol=aiomqtt.ProtocolVersion.V311,
+        clean_session=True,
+        keepalive=KEEPALIVE_SECONDS,
+        timeout=CONNECT_SECONDS,
+        will=aiomqtt.Will(will.topic, will.body, qos=1, retain=False),
+        tls_context=tls,
+        max_queued_incoming_messages=1024,
+        logger=log,
+    )
+    client.pending_calls_threshold = 1000
+    try:
+        await _heeding_cancellation(client.__aenter__())
+    except aiomqtt.MqttError as cause:
+        raise ConnectionFailedError(_reason(cause), refused=isinstance(cause, MqttConnectError)) from cause
+    try:
+        await _subscribe(client, subscribe)
+        yield Connection(client)
+    finally:
+        client.timeout = GOODBYE_SECONDS
+        # An end that the broker does not answer is an end all the same.
+        with contextlib.suppress(aiomqtt.MqttError):
+            await _heeding_cancellation(client.__aexit__(None, None, None))
+
+
+async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:
+    try:
+        answers = await _heeding_cancellation(client.subscribe([(topic, 1) for topic in topics]))
+    except aiomqtt.MqttError as cause:
+        raise ConnectionFailedError(_reason(cause)) from cause
+    codes = [answer if isinstance(answer, int) else answer.value for answer in answers]
+    if any(code >= REFUSED_SUBSCRIPTION for code in codes):
+        raise ConnectionFailedError("the broker refused a subscription", refused=True)
+
+
+async def _heeding_cancellation(call: Awaitable[T]) -> T:
+    """Await the client's call, and be cancelled if that was asked for meanwhile.
+
+    Python 3.11's `wait_for`, which the client uses throughout, forgets a cancellation that arrives together with its
+    result: an agent that is told to stop in that moment would run on.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    result = await call
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
+
+
+def _reason(error: BaseException) -> str:
+    if str(error) == "Operation timed out":
+        return "the broker did not answer in time; a broker that refuses the hub's certificate looks the same"
+    cause = f" ({error.__cause__})" if error.__cause__ else ""
+    return f"{error}{cause}"

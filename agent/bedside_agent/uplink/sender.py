@@ -1,0 +1,141 @@
+"""What goes up next: alarms, then live readings, then events, then the backlog, within a window that receipts empty."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bedside_agent.buffer.ranges import Range, Ranges, count, intersect, subtract
+from bedside_agent.buffer.shelf import Shelf
+from bedside_agent.buffer.store import Store
+from bedside_agent.clock import Clock
+from bedside_agent.uplink.packing import pack
+from bedside_agent.uplink.receipts import InFlight, Sent, Suspects
+from bedside_profiles.wire.receipt import Receipt
+from bedside_profiles.wire.topics import UpLane
+
+BATCH_ROWS = 512
+ENDLESS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`batch_bytes` bounds one batch, `window_bytes` all that are under way; no receipt in time: sent again."""
+
+    batch_bytes: int = 16 * 1024
+    window_bytes: int = 48 * 1024
+    receipt_timeout_ms: int = 10_000
+
+
+Publish = Callable[[UpLane, bytes], None]
+"""Must not wait: an alarm that is committed meanwhile has to be able to follow at once."""
+
+
+class Sender:
+    """Belongs to one event loop. `wake` is called when there may be more to send."""
+
+    def __init__(self, store: Store, clock: Clock, hub_id: str, limits: Limits) -> None:
+        self.in_flight = InFlight(limits.window_bytes, limits.receipt_timeout_ms)
+        self._store = store
+        self._clock = clock
+        self._hub_id = hub_id
+        self._batch_bytes = limits.batch_bytes
+        self._suspects = Suspects()
+        self._live_from = 1
+        self._something = asyncio.Event()
+
+    async def run(self, publish: Publish) -> None:
+        """Send over one connection until cancelled. What an earlier one had under way counts as not sent."""
+        self.in_flight.clear()
+        self._begin_live()
+        while True:
+            self._something.clear()
+            await self.send_what_fits(publish)
+            await self._rest()
+
+    async def send_what_fits(self, publish: Publish) -> None:
+        """Send until the window is full or nothing waits."""
+        if self.in_flight.overdue(self._clock.now().monotonic_ms):
+            # Else hours of a silent cloud would all count as live, and the newest readings come last.
+            self._begin_live()
+        while await self._send_one(publish):
+            pass
+
+    def wake(self) -> None:
+        """Something was committed, or a receipt made room."""
+        self._something.set()
+
+    def receive(self, receipt: Receipt) -> bool:
+        """Apply a receipt; True when the cloud's database is another one than before."""
+        rewound = self._store.apply_receipt(receipt)
+        self.in_flight.settle(receipt)
+        for body in receipt.undecodable:
+            batch = self.in_flight.undecodable(body.sha256)
+            if batch is not None:
+                self._suspects.split(batch)
+        self.wake()
+        return rewound
+
+    async def _send_one(self, publish: Publish) -> bool:
+        for shelf, wanted in self._candidates():
+            items = await self._store.fetch(shelf, wanted, BATCH_ROWS)
+            if not items:
+                return True  # The fetch has taken the hole off the list: look again.
+            key = (shelf.number, shelf.lane)
+            packed = pack(
+                self._hub_id,
+                shelf.store_id,
+                shelf.lane,
+                items,
+                lambda seq, key=key: self._suspects.is_hopeless(key, seq),  # type: ignore[misc]
+                self._batch_bytes,
+            )
+            self._suspects.give_up(key, packed.given_up)
+            due_ms = self.in_flight.due_for(shelf.lane, self._clock.now().monotonic_ms)
+            self.in_flight.add(
+                Sent(
+                    shelf.number, shelf.store_id, shelf.lane, packed.sequences, packed.sha256, len(packed.body), due_ms
+                )
+            )
+            publish(shelf.lane, packed.body)
+            return True
+        return False
+
+    def _candidates(self) -> Iterator[tuple[Shelf, Range]]:
+        """What may leave now, most urgent first: a shelf and a range of it in which something waits."""
+        shelves = self._store.shelves()
+        present = self._store.store_id
+        live = ((self._live_from, ENDLESS),)
+        everything = ((1, ENDLESS),)
+        by_lane = {lane: [shelf for shelf in shelves if shelf.lane is lane] for lane in UpLane}
+        readings = by_lane[UpLane.READINGS]
+        order: list[tuple[Shelf, Ranges]] = [(shelf, everything) for shelf in by_lane[UpLane.ALARMS]]
+        order += [(shelf, live) for shelf in readings if shelf.store_id == present]
+        order += [(shelf, everything) for shelf in by_lane[UpLane.EVENTS]]
+        order += [(shelf, everything) for shelf in readings]
+        for shelf, part in order:
+            if not self.in_flight.has_room(shelf.lane):
+                continue
+            waiting = subtract(shelf.waiting(), self.in_flight.taken(shelf.number, shelf.lane))
+            wanted = intersect(waiting, part)
+            if wanted:
+                piece = self._suspects.next_piece((shelf.number, shelf.lane), waiting)
+                yield shelf, piece or wanted[0]
+
+    def _begin_live(self) -> None:
+        for shelf in self._store.shelves():
+            if shelf.store_id == self._store.store_id and shelf.lane is UpLane.READINGS:
+                self._live_from = shelf.last + 1
+
+    async def _rest(self) -> None:
+        due_ms = self.in_flight.next_due_ms()
+        seconds = None if due_ms is None else max(0.0, (due_ms - self._clock.now().monotonic_ms) / 1000)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._something.wait()
+        except TimeoutError:
+            # A batch is overdue.
+            return
+
+    def under_way(self) -> int:
+        """Items sent and not yet covered by a receipt."""
+        return sum(count(one.sequences) for one in self.in_flight.batches)
