@@ -26,7 +26,7 @@ class NoReading(StrEnum):
     INVALID = "invalid"
     """The device calls its own value invalid, unavailable, a demonstration, a test or a calibration."""
     ARTIFACT = "artifact"
-    """A counter that ran full: a limit of the format, not a beat."""
+    """A fault of format or line, not of the body: a counter that ran full, values that contradict each other."""
     IMPOSSIBLE = "impossible"
     """Outside what is physically possible (`METRICS`), although the frame is well formed."""
 

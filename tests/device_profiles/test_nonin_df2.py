@@ -70,17 +70,22 @@ def test_one_broken_byte_costs_its_set_and_one_error() -> None:
     assert sum(isinstance(outcome, DecodeError) for outcome in outcomes) == 1
 
 
-def test_a_packet_sewn_together_from_two_is_outvoted() -> None:
+def test_a_packet_sewn_together_from_two_makes_no_value() -> None:
     # From 127 to 128 beats both bytes of the rate change: one of each is a rate that never was.
     before, after = Packet(97, 127).to_bytes(), Packet(97, 128).to_bytes()
-    cut = FRAME_BYTES
-    for stream in (
-        before + before[:cut] + after[cut:] + after,
-        before[:cut] + after[cut:] + after + after,
-        before + before + before[:cut] + after[cut:],
-    ):
-        (values,) = readings(Df2Framer().feed(stream))
-        assert values[1].value in {127.0, 128.0}
+    sewn = before[:FRAME_BYTES] + after[FRAME_BYTES:]
+    for stream in (before + sewn + after, sewn + after + after, sewn + sewn + after):
+        (outcome,) = Df2Framer().feed(stream)
+        assert isinstance(outcome, Decoded)
+        assert [measurement.metric for measurement in outcome.measurements] == [Metric.SPO2]
+        assert [(withheld.metric, withheld.reason) for withheld in outcome.withheld] == [
+            (Metric.PULSE_RATE, NoReading.ARTIFACT)
+        ]
+
+
+def test_values_that_move_within_a_second_give_their_median() -> None:
+    stream = b"".join(Packet(spo2, rate).to_bytes() for spo2, rate in ((95, 80), (93, 90), (94, 85)))
+    assert readings(Df2Framer().feed(stream)) == [measured(94, 85)]
 
 
 def test_a_line_that_speaks_something_else_is_said_so_now_and_then() -> None:

@@ -5,7 +5,8 @@ data byte means; three packets a second carry the same quantities, and one measu
 
 The sum of a frame is 8 bits wide and the place of a frame is only counted, so that a stream that lost just the wrong
 bytes can still look whole. A set is therefore made of three packets in a row without a broken byte between them, and
-its values are their medians: a single packet that lies is outvoted.
+its values are their medians, if they agree about as well as a living body does within a second: a rate of 127 and the
+next of 128 beats that lost a packet's length between them would otherwise make one of 0 or of 255.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ _NO_PACKET_BYTES = 2 * FRAMES_A_SECOND * FRAME_BYTES
 """Two seconds of bytes in which no packet began: the line speaks something else."""
 
 _MEMBERS = frozenset({Metric.SPO2, Metric.PULSE_RATE})
+
+_WIDEST_SPREAD = {Metric.SPO2: 10, Metric.PULSE_RATE: 30}
+"""How far averages over four beats may lie apart within one second; a second of a wilder jump is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +202,16 @@ def _set_of(packets: Sequence[Packet]) -> Decoded:
         (Metric.SPO2, [packet.spo2 for packet in packets]),
         (Metric.PULSE_RATE, [packet.rate_bpm for packet in packets]),
     ):
+        numbers = [value for value in values if value is not None]
         if off:
             members.withhold(metric, NoReading.SENSOR_OFF)
+        elif len(numbers) < len(values):
+            members.add(metric, Special.NAN)
+        elif max(numbers) - min(numbers) > _WIDEST_SPREAD[metric]:
+            members.withhold(metric, NoReading.ARTIFACT)
         else:
-            members.add(metric, _median(values))
+            members.add(metric, float(median_low(numbers)))
     return members.decoded()
-
-
-def _median(values: Sequence[int | None]) -> Number:
-    """Two of three with a value could not outvote a wrong one."""
-    numbers = [value for value in values if value is not None]
-    return float(median_low(numbers)) if len(numbers) == len(values) else Special.NAN
 
 
 def packet_of(measurements: Sequence[Measurement]) -> Packet:
