@@ -37,9 +37,10 @@ _FLOAT_SPECIAL = {
 }
 _FLOAT_CODE = {special: code for code, special in _FLOAT_SPECIAL.items()}
 
-_SFLOAT_MANTISSA = 0x07FD
-"""The largest mantissa that is a number; the smallest is its negative."""
-_FLOAT_MANTISSA = 0x007FFFFD
+_SFLOAT_BITS = 12
+_FLOAT_BITS = 24
+_CODES_EACH_SIDE = 2
+"""With exponent 0 the outermost mantissas are the codes above: two at the top, three at the bottom."""
 
 
 def decode_sfloat(raw: int) -> Number:
@@ -52,10 +53,10 @@ def decode_sfloat(raw: int) -> Number:
 
 
 def encode_sfloat(value: Number) -> int:
-    """The SFLOAT nearest to `value`, with the finest exponent that holds it. Raises ValueError beyond ±20.45e9."""
+    """The SFLOAT nearest to `value`, with the finest exponent that holds it. Raises ValueError beyond ±20.47e9."""
     if isinstance(value, Special):
         return _SFLOAT_CODE[value]
-    mantissa, exponent = _fit(value, _SFLOAT_MANTISSA, -8, 7)
+    mantissa, exponent = _fit(value, _SFLOAT_BITS, -8, 7)
     return (exponent & 0x0F) << 12 | (mantissa & 0x0FFF)
 
 
@@ -74,7 +75,7 @@ def encode_float(value: Number) -> int:
     """The FLOAT nearest to `value`, with the finest exponent that holds it. Raises ValueError if none holds it."""
     if isinstance(value, Special):
         return _FLOAT_CODE[value]
-    mantissa, exponent = _fit(value, _FLOAT_MANTISSA, -128, 127)
+    mantissa, exponent = _fit(value, _FLOAT_BITS, -128, 127)
     return (exponent & 0xFF) << 24 | (mantissa & 0xFFFFFF)
 
 
@@ -84,14 +85,18 @@ def _scaled(mantissa: int, exponent: int) -> float:
     return mantissa / power if exponent < 0 else float(mantissa * power)
 
 
-def _fit(value: float, largest: int, lowest_exponent: int, highest_exponent: int) -> tuple[int, int]:
+def _fit(value: float, mantissa_bits: int, lowest_exponent: int, highest_exponent: int) -> tuple[int, int]:
     """The shortest exact mantissa if there is one, else the most precise rounded one."""
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError("say NaN and infinities as Special")
     rounded: tuple[int, int] | None = None
     for exponent in _by_size(lowest_exponent, highest_exponent):
         mantissa = round(value / 10**exponent) if exponent >= 0 else round(value * 10**-exponent)
-        if abs(mantissa) > largest:
+        largest = 2 ** (mantissa_bits - 1) - 1
+        lowest = -largest - 1
+        if exponent == 0:
+            largest, lowest = largest - _CODES_EACH_SIDE, lowest + _CODES_EACH_SIDE + 1
+        if not lowest <= mantissa <= largest:
             continue
         if _scaled(mantissa, exponent) == value:
             return mantissa, exponent
