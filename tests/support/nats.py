@@ -16,12 +16,23 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bedside_cloud.contracts.service_map import SERVICES
+from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
+from bedside_cloud.engines.broker import BrokerSecrets
 from bedside_cloud.engines.certificates import authority
+from bedside_cloud.engines.keys import new_user_seed
 from bedside_cloud.supervisor.state import State
+from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 PATIENCE_SECONDS = 10.0
 """Far longer than anything here takes; a test that waits this long fails."""
+
+HUB_PLAYER = ServiceEntry(
+    name="hub-player",
+    sees=(),
+    publishes=tuple(subject("*", lane) for lane in UpLane),
+    subscribes=tuple(subject("*", lane) for lane in DownLane),
+)
+"""A bus user of the tests that may say and hear what every hub may: a hub without MQTT."""
 
 
 @dataclass(slots=True)
@@ -33,11 +44,16 @@ class TestBroker:
     state: State
     log_file: Path
     process: subprocess.Popen[bytes] | None = None
+    hub_player: str = HUB_PLAYER.name
 
     def start(self) -> None:
         """Start it, or start it again."""
-        broker = self.state.broker
-        broker.prepare(SERVICES, self.state.broker_secrets)
+        broker, secrets = self.state.broker, self.state.broker_secrets
+        seed_file = self.state.seed_file(HUB_PLAYER.name)
+        if not seed_file.exists():
+            seed_file.write_text(new_user_seed())
+        seeds = {**secrets.seeds, HUB_PLAYER.name: seed_file.read_text()}
+        broker.prepare((*SERVICES, HUB_PLAYER), BrokerSecrets(seeds, secrets.callout_seed, secrets.storage_key))
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(broker.command(), stdout=log, stderr=log, cwd="/")
         broker.wait_until_it_answers()

@@ -1,0 +1,131 @@
+"""What a tech asks of `registry` from the command line: patients, episodes, hubs, devices, care teams, limits."""
+
+from bedside_cloud.contracts.message import Message
+from bedside_cloud.contracts.registry import EpisodeState
+from bedside_profiles.rules.thresholds import ThresholdRule
+
+PATIENT_ADD = "registry.patients.add"
+"""`PatientRequest` → `PatientAnswer`: by medical record number; the same one again changes name and birth date."""
+
+PATIENTS_ALL = "registry.patients.all"
+"""`Empty` → `PatientRoll`: every patient, for who manages them."""
+
+EPISODE_SET = "registry.episodes.set"
+"""`EpisodeRequest` → `Done`; refused with 409 for a step that does not exist."""
+
+HUB_PLACE = "registry.hubs.place"
+"""`PlaceRequest` → `Done`: the hub serves this patient from now on, and nobody else."""
+
+DEVICE_ASSIGN = "registry.devices.assign"
+"""`AssignRequest` → `Done`; refused with 409 when the period overlaps another patient's."""
+
+DEVICE_RELEASE = "registry.devices.release"
+"""`ReleaseRequest` → `Done`: the open assignment ends."""
+
+DEVICES = "registry.devices.list"
+"""`Empty` → `DeviceRoll`."""
+
+TEAM_ADD = "registry.team.add"
+"""`TeamRequest` → `Done`: the person sees this patient from now on."""
+
+LIMITS_SET = "registry.limits.set"
+"""`LimitsRequest` → `Done`: the limits in force; the hub is sent a new plan."""
+
+
+class Done(Message):
+    """`changed` is False when it was so already."""
+
+    changed: bool
+
+
+class PatientRequest(Message):
+    """`birth_date` is ISO 8601, `mrn` the hospital's medical record number."""
+
+    name: str
+    birth_date: str
+    mrn: str
+
+
+class PatientAnswer(Message):
+    """`created` is False when the number was known."""
+
+    patient_id: str
+    created: bool
+
+
+class PatientEntry(Message):
+    """One patient with what serves them."""
+
+    patient_id: str
+    name: str
+    birth_date: str
+    mrn: str
+    episode_state: EpisodeState | None = None
+    hub_id: str | None = None
+    device_ids: tuple[str, ...] = ()
+
+
+class PatientRoll(Message):
+    """In order of name."""
+
+    patients: tuple[PatientEntry, ...]
+
+
+class EpisodeRequest(Message):
+    """Start, pause, resume or end the patient's present episode; `planned` begins a new one."""
+
+    patient_id: str
+    state: EpisodeState
+
+
+class PlaceRequest(Message):
+    """`patient_id` None takes the hub away from whoever it serves."""
+
+    hub_id: str
+    patient_id: str | None
+
+
+class AssignRequest(Message):
+    """From `from_ms` (UTC milliseconds; None: now) the device measures this patient."""
+
+    device_id: str
+    patient_id: str
+    from_ms: int | None = None
+
+
+class ReleaseRequest(Message):
+    """At `until_ms` (None: now) it stops doing so."""
+
+    device_id: str
+    until_ms: int | None = None
+
+
+class DeviceEntry(Message):
+    """A device that a hub has shown, or that was assigned."""
+
+    device_id: str
+    hub_id: str | None = None
+    profile: str = ""
+    patient_id: str | None = None
+
+
+class DeviceRoll(Message):
+    """In order of id."""
+
+    devices: tuple[DeviceEntry, ...]
+
+
+class TeamRequest(Message):
+    """`person_id` is identity's."""
+
+    patient_id: str
+    person_id: str
+
+
+class LimitsRequest(Message):
+    """The whole set of limits of one patient, and the two telephone numbers that the patient is told."""
+
+    patient_id: str
+    rules: tuple[ThresholdRule, ...]
+    emergency_number: str = ""
+    call_back_number: str = ""

@@ -1,0 +1,1 @@
+"""Who is cared for, by whom, measured by which device, served by which hub, within which limits."""

@@ -1,0 +1,249 @@
+"""What registry answers: snapshots for services, lists for screens, and what a tech changes."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import Any
+
+from bedside_cloud.bus.connection import Endpoint
+from bedside_cloud.bus.errors import RefusedError
+from bedside_cloud.contracts import registry, registry_administration
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.contracts.readings import STORED_EVENT, StoredEvent
+from bedside_cloud.contracts.registry import (
+    AssignmentSnapshot,
+    EpisodeState,
+    HubList,
+    PatientList,
+    PatientsRequest,
+    PlanSnapshot,
+)
+from bedside_cloud.contracts.registry_administration import (
+    AssignRequest,
+    DeviceRoll,
+    Done,
+    EpisodeRequest,
+    LimitsRequest,
+    PatientAnswer,
+    PatientRequest,
+    PatientRoll,
+    PlaceRequest,
+    ReleaseRequest,
+    TeamRequest,
+)
+from bedside_cloud.database.pool import Connection, Database
+from bedside_cloud.database.times import to_time
+from bedside_cloud.registry import store
+from bedside_cloud.registry.episodes import may_move
+from bedside_cloud.registry.periods import overlaps
+from bedside_cloud.registry.plans import PlanIssuer, open_state
+from bedside_profiles.errors import MalformedError
+from bedside_profiles.wire.topics import check_hub_id
+
+LOG = logging.getLogger(__name__)
+
+DEVICE_ADDED = "device_added"
+
+
+class Endpoints:
+    """`changed(version, hub_ids)` is awaited after each commit that changed a snapshot; the hubs' plans did too."""
+
+    def __init__(
+        self,
+        database: Database,
+        plans: PlanIssuer,
+        clock: Callable[[], datetime],
+        changed: Callable[[int, tuple[str, ...]], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._plans = plans
+        self._clock = clock
+        self._changed = changed
+
+    def table(self) -> tuple[Endpoint[Any, Any], ...]:
+        """Every endpoint of the service."""
+        return (
+            Endpoint(registry.ASSIGNMENTS, Empty, self.assignments),
+            Endpoint(registry.PLANS, Empty, self.plan_snapshot),
+            Endpoint(registry.PATIENTS, PatientsRequest, self.patients),
+            Endpoint(registry.HUBS, Empty, self.hubs),
+            Endpoint(STORED_EVENT, StoredEvent, self.take_event),
+            Endpoint(registry_administration.PATIENT_ADD, PatientRequest, self.add_patient),
+            Endpoint(registry_administration.PATIENTS_ALL, Empty, self.all_patients),
+            Endpoint(registry_administration.EPISODE_SET, EpisodeRequest, self.set_episode),
+            Endpoint(registry_administration.HUB_PLACE, PlaceRequest, self.place_hub),
+            Endpoint(registry_administration.DEVICE_ASSIGN, AssignRequest, self.assign_device),
+            Endpoint(registry_administration.DEVICE_RELEASE, ReleaseRequest, self.release_device),
+            Endpoint(registry_administration.DEVICES, Empty, self.devices),
+            Endpoint(registry_administration.TEAM_ADD, TeamRequest, self.add_team_member),
+            Endpoint(registry_administration.LIMITS_SET, LimitsRequest, self.set_limits),
+        )
+
+    async def assignments(self, _request: Empty) -> AssignmentSnapshot:
+        async with self._database.transaction() as connection:
+            return await store.assignments(connection)
+
+    async def plan_snapshot(self, _request: Empty) -> PlanSnapshot:
+        async with self._database.transaction() as connection:
+            return await store.plans(connection)
+
+    async def patients(self, request: PatientsRequest) -> PatientList:
+        person_id = _checked_uuid(request.person_id, "person")
+        async with self._database.transaction() as connection:
+            return await store.patients_of_person(connection, person_id)
+
+    async def all_patients(self, _request: Empty) -> PatientRoll:
+        async with self._database.transaction() as connection:
+            return await store.all_patients(connection)
+
+    async def hubs(self, _request: Empty) -> HubList:
+        async with self._database.transaction() as connection:
+            return await store.hubs(connection)
+
+    async def devices(self, _request: Empty) -> DeviceRoll:
+        async with self._database.transaction() as connection:
+            return await store.devices(connection)
+
+    async def take_event(self, stored: StoredEvent) -> Empty:
+        """Answered after the commit: ingest then forgets the event."""
+        async with self._database.transaction() as connection:
+            await store.ensure_hub(connection, stored.hub_id)
+            fresh = await store.insert_event(connection, stored)
+            device_id = stored.event.device_id
+            if fresh and stored.event.kind == DEVICE_ADDED and device_id is not None:
+                profile = next((field.value for field in stored.event.fields if field.name == "profile"), "")
+                await store.put_device(connection, device_id, stored.hub_id, profile)
+        return Empty()
+
+    async def add_patient(self, request: PatientRequest) -> PatientAnswer:
+        try:
+            birth_date = date.fromisoformat(request.birth_date)
+        except ValueError as wrong:
+            raise RefusedError(400, "A birth date is written as 1950-12-31.") from wrong
+        if birth_date > self._clock().date():
+            raise RefusedError(400, "The birth date lies in the future.")
+        name, mrn = request.name.strip(), request.mrn.strip()
+        if not 1 <= len(name) <= 200 or not 1 <= len(mrn) <= 64:
+            raise RefusedError(400, "A patient has a name (up to 200 signs) and a record number (up to 64).")
+        async with self._database.transaction() as connection:
+            return await store.put_patient(connection, name, birth_date, mrn)
+
+    async def set_episode(self, request: EpisodeRequest) -> Done:
+        async with self._patient(request.patient_id) as connection:
+            present = await open_state(connection, request.patient_id)
+            if present is request.state or (present is None and request.state is EpisodeState.ENDED):
+                return Done(changed=False)
+            if not may_move(present, request.state):
+                was = "no open episode" if present is None else f"the episode is {present.value}"
+                raise RefusedError(409, f"There is {was}; it cannot become {request.state.value} from there.")
+            await store.move_episode(connection, request.patient_id, request.state)
+            announcement = await self._issued(connection, request.patient_id)
+        await self._changed(*announcement)
+        return Done(changed=True)
+
+    async def place_hub(self, request: PlaceRequest) -> Done:
+        hub_id = _checked_hub_id(request.hub_id)
+        async with self._maybe_patient(request.patient_id) as connection:
+            await store.ensure_hub(connection, hub_id)
+            ended = await store.place(connection, hub_id, request.patient_id)
+            if ended is None:
+                return Done(changed=False)
+            hub_ids = []
+            for other_hub_id, other_patient_id in ended:
+                await self._plans.withdraw(connection, other_hub_id, other_patient_id)
+                hub_ids.append(other_hub_id)
+            if request.patient_id is not None:
+                await self._plans.issue(connection, request.patient_id)
+                hub_ids.append(hub_id)
+            version = await store.next_version(connection)
+        await self._changed(version, tuple(dict.fromkeys(hub_ids)))
+        return Done(changed=True)
+
+    async def assign_device(self, request: AssignRequest) -> Done:
+        from_at = self._clock() if request.from_ms is None else to_time(request.from_ms)
+        if not 1 <= len(request.device_id) <= 64:
+            raise RefusedError(400, "A device's id has 1 to 64 signs.")
+        async with self._patient(request.patient_id) as connection:
+            await store.put_device(connection, request.device_id, None, "")
+            periods = await store.periods(connection, request.device_id)
+            if any(period.until_at is None and period.patient_id == request.patient_id for period in periods):
+                return Done(changed=False)
+            if overlaps(periods, from_at):
+                raise RefusedError(409, "The device measures another patient in that time. Release it first.")
+            await store.insert_assignment(connection, request.device_id, request.patient_id, from_at)
+            announcement = await self._issued(connection, request.patient_id)
+        await self._changed(*announcement)
+        return Done(changed=True)
+
+    async def release_device(self, request: ReleaseRequest) -> Done:
+        until_at = self._clock() if request.until_ms is None else to_time(request.until_ms)
+        async with self._database.transaction() as connection:
+            periods = await store.periods(connection, request.device_id)
+            present = next((period for period in periods if period.until_at is None), None)
+            if present is None:
+                return Done(changed=False)
+            if until_at < present.from_at:
+                raise RefusedError(409, "The assignment began after that time.")
+            await store.end_assignment(connection, request.device_id, until_at)
+            announcement = await self._issued(connection, present.patient_id)
+        await self._changed(*announcement)
+        return Done(changed=True)
+
+    async def add_team_member(self, request: TeamRequest) -> Done:
+        person_id = _checked_uuid(request.person_id, "person")
+        async with self._patient(request.patient_id) as connection:
+            added = await store.add_team_member(connection, request.patient_id, person_id)
+            version = await store.next_version(connection)
+        if added:
+            await self._changed(version, ())
+        return Done(changed=added)
+
+    async def set_limits(self, request: LimitsRequest) -> Done:
+        rule_ids = [rule.rule_id for rule in request.rules]
+        if len(set(rule_ids)) != len(rule_ids):
+            raise RefusedError(400, "A rule's id stands twice.")
+        async with self._patient(request.patient_id) as connection:
+            if await store.limits_in_force(connection, request.patient_id) == request:
+                return Done(changed=False)
+            await store.insert_limits(connection, request)
+            announcement = await self._issued(connection, request.patient_id)
+        await self._changed(*announcement)
+        return Done(changed=True)
+
+    async def _issued(self, connection: Connection, patient_id: str) -> tuple[int, tuple[str, ...]]:
+        hub_id = await self._plans.issue(connection, patient_id)
+        return await store.next_version(connection), (hub_id,) if hub_id else ()
+
+    @asynccontextmanager
+    async def _patient(self, patient_id: str) -> AsyncIterator[Connection]:
+        """A transaction that holds the patient's row: one change of a patient at a time."""
+        _checked_uuid(patient_id, "patient")
+        async with self._database.transaction() as connection:
+            if not await store.lock_patient(connection, patient_id):
+                raise RefusedError(404, "There is no such patient.")
+            yield connection
+
+    @asynccontextmanager
+    async def _maybe_patient(self, patient_id: str | None) -> AsyncIterator[Connection]:
+        if patient_id is not None:
+            async with self._patient(patient_id) as connection:
+                yield connection
+        else:
+            async with self._database.transaction() as connection:
+                yield connection
+
+
+def _checked_uuid(text: str, what: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as wrong:
+        raise RefusedError(404, f"There is no such {what}.") from wrong
+
+
+def _checked_hub_id(hub_id: str) -> str:
+    try:
+        return check_hub_id(hub_id)
+    except MalformedError as wrong:
+        raise RefusedError(400, str(wrong)) from wrong

@@ -1,0 +1,148 @@
+"""The hubs' side of registry: what they say of themselves, and the plans they are sent until they have answered."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.contracts.identity_administration import HubEnrolled
+from bedside_cloud.database.pool import Database, fetch_all, unavailable
+from bedside_cloud.registry import store
+from bedside_cloud.registry.plans import SQL, PlanIssuer
+from bedside_profiles.errors import WireError
+from bedside_profiles.wire.command import Reply
+from bedside_profiles.wire.messages import decode
+from bedside_profiles.wire.status import HubState, Status
+from bedside_profiles.wire.topics import DownLane, parse_topic, subject
+
+LOG = logging.getLogger(__name__)
+
+RESEND_SECONDS = 5.0
+"""How often an unanswered plan is sent again to a hub that is online."""
+
+
+class Lanes:
+    """`changed` is as for `Endpoints`."""
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        plans: PlanIssuer,
+        changed: Callable[[int, tuple[str, ...]], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._plans = plans
+        self._changed = changed
+
+    async def on_status(self, where: str, body: bytes) -> None:
+        """The hub is there, or gone; which plan it runs; which devices it knows."""
+        hub_id, _ = parse_topic(where)
+        await self._guarded("status", hub_id, lambda: self._take_status(hub_id, decode(Status, body)))
+
+    async def on_reply(self, where: str, body: bytes) -> None:
+        """The hub's answer to a plan."""
+        hub_id, _ = parse_topic(where)
+        await self._guarded("reply", hub_id, lambda: self._take_reply(hub_id, decode(Reply, body)))
+
+    async def on_enrolled(self, _subject: str, body: bytes) -> None:
+        """Identity has certified a hub: it is shown although it never connected."""
+        hub_id = HubEnrolled.model_validate_json(body).hub_id
+
+        async def keep() -> None:
+            async with self._database.transaction() as connection:
+                await store.ensure_hub(connection, hub_id)
+
+        await self._guarded("enrolled", hub_id, keep)
+
+    async def send_plan(self, hub_id: str) -> None:
+        """Send the hub's newest plan now, answered or not."""
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(connection, SQL["newest_plan_of_hub"], {"hub_id": hub_id})
+        if rows:
+            await self._bus.publish_bytes(subject(hub_id, DownLane.CAREPLAN), rows[0][3])
+
+    async def resend(self) -> None:
+        """Send unanswered plans again, for ever."""
+        while True:
+            await asyncio.sleep(RESEND_SECONDS)
+            try:
+                async with self._database.transaction() as connection:
+                    rows = await fetch_all(connection, SQL["unanswered_plans"], {})
+            except unavailable as cause:
+                LOG.warning("resend_waits cause=%s", type(cause).__name__)
+                continue
+            for hub_id, document in rows:
+                await self._bus.publish_bytes(subject(hub_id, DownLane.CAREPLAN), document)
+
+    async def _take_status(self, hub_id: str, status: Status) -> None:
+        async with self._database.transaction() as connection:
+            await store.ensure_hub(connection, hub_id)
+            online = status.state is HubState.ONLINE
+            parameters = {
+                "hub_id": hub_id,
+                "online": online,
+                "session": status.session,
+                "agent_version": status.agent_version,
+                "plan_id": status.plan_id,
+                "plan_version": status.plan_version,
+            }
+            fresh = await fetch_all(connection, SQL["take_status"], parameters)
+            for device in status.devices if online else ():
+                await store.put_device(connection, device.device_id, hub_id, device.profile)
+        if fresh and online:
+            await self._compare_plan(hub_id, status)
+
+    async def _compare_plan(self, hub_id: str, status: Status) -> None:
+        """Send the hub its newest plan if it runs another one."""
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(connection, SQL["newest_plan_of_hub"], {"hub_id": hub_id})
+        if not rows:
+            return
+        plan_id, version, patient_id, document, outcome = rows[0]
+        refused = outcome == "refused"
+        if (status.plan_id, status.plan_version) == (plan_id, version) and not refused:
+            return
+        if status.plan_version is not None and status.plan_version >= version:
+            # The hub runs a plan that we do not know: our database is a restored backup. Ours must be the newer one.
+            LOG.warning("plan_overtaken hub=%s", hub_id)
+            await self._issue_above(hub_id, patient_id, status.plan_version)
+        elif not refused:
+            # A plan that the hub has refused is not offered again: it would refuse it again.
+            await self._bus.publish_bytes(subject(hub_id, DownLane.CAREPLAN), document)
+
+    async def _issue_above(self, hub_id: str, last_patient_id: str, version: int) -> None:
+        async with self._database.transaction() as connection:
+            serves = await fetch_all(connection, SQL["placement_of_hub"], {"hub_id": hub_id})
+            if serves:
+                await store.lock_patient(connection, serves[0][0])
+                await self._plans.issue(connection, serves[0][0], above_version=version)
+            else:
+                await self._plans.withdraw(connection, hub_id, last_patient_id, above_version=version)
+            announcement = (await store.next_version(connection), (hub_id,))
+        await self._changed(*announcement)
+
+    async def _take_reply(self, hub_id: str, reply: Reply) -> None:
+        if reply.version is None:
+            return
+        parameters = {
+            "hub_id": hub_id,
+            "plan_id": reply.about,
+            "version": reply.version,
+            "outcome": reply.outcome.value,
+            "reason": reply.reason,
+        }
+        async with self._database.transaction() as connection:
+            fresh = await fetch_all(connection, SQL["answer_plan"], parameters)
+        if fresh:
+            LOG.info("plan_answered hub=%s version=%s outcome=%s", hub_id, reply.version, reply.outcome.value)
+
+    async def _guarded(self, what: str, hub_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Neither garbage nor a database that is away may end the subscription: hubs say it again."""
+        try:
+            await work()
+        except WireError as wrong:
+            LOG.warning("refused what=%s hub=%s reason=%s", what, hub_id, wrong.reason)
+        except unavailable as cause:
+            LOG.warning("missed what=%s hub=%s cause=%s", what, hub_id, type(cause).__name__)

@@ -1,0 +1,203 @@
+-- name: next_version
+UPDATE snapshot_version SET version = version + 1 RETURNING version
+
+-- name: put_patient
+INSERT INTO patients (name, birth_date, mrn) VALUES (%(name)s, %(birth_date)s, %(mrn)s)
+ON CONFLICT (mrn) DO UPDATE SET name = excluded.name, birth_date = excluded.birth_date, changed_at = now()
+RETURNING patient_id::text, xmax = 0
+
+-- name: lock_patient
+SELECT 1 FROM patients WHERE patient_id = %(patient_id)s FOR UPDATE
+
+-- name: open_episode
+SELECT episode_id, state FROM episodes WHERE patient_id = %(patient_id)s AND state <> 'ended'
+
+-- name: insert_episode
+INSERT INTO episodes (patient_id, state) VALUES (%(patient_id)s, 'planned') RETURNING episode_id
+
+-- name: move_episode
+UPDATE episodes
+SET state = %(state)s,
+    started_at = CASE WHEN %(state)s = 'active' THEN coalesce(started_at, now()) ELSE started_at END,
+    ended_at = CASE WHEN %(state)s = 'ended' THEN now() END
+WHERE episode_id = %(episode_id)s
+
+-- name: insert_episode_step
+INSERT INTO episode_steps (episode_id, state) VALUES (%(episode_id)s, %(state)s)
+
+-- name: ensure_hub
+INSERT INTO hubs (hub_id) VALUES (%(hub_id)s) ON CONFLICT DO NOTHING
+
+-- name: lock_hub
+SELECT 1 FROM hubs WHERE hub_id = %(hub_id)s FOR UPDATE
+
+-- name: take_status
+UPDATE hubs
+SET online = %(online)s,
+    session = %(session)s,
+    last_seen_at = now(),
+    agent_version = %(agent_version)s,
+    plan_id = %(plan_id)s,
+    plan_version = %(plan_version)s
+WHERE hub_id = %(hub_id)s AND (%(online)s OR session = %(session)s)
+RETURNING 1
+
+-- name: hubs
+SELECT
+    hubs.hub_id,
+    CASE WHEN placements.hub_id IS NULL THEN 'free' ELSE 'placed' END,
+    hubs.online AND hubs.last_seen_at > now() - make_interval(secs => %(offline_after_seconds)s),
+    hubs.last_seen_at,
+    hubs.agent_version,
+    hubs.plan_version
+FROM hubs
+LEFT JOIN placements ON placements.hub_id = hubs.hub_id AND placements.until_at IS NULL
+ORDER BY hubs.hub_id
+
+-- name: placement_of_hub
+SELECT patient_id::text FROM placements WHERE hub_id = %(hub_id)s AND until_at IS NULL
+
+-- name: placement_of_patient
+SELECT hub_id FROM placements WHERE patient_id = %(patient_id)s AND until_at IS NULL
+
+-- name: end_placements
+UPDATE placements SET until_at = now()
+WHERE until_at IS NULL AND (hub_id = %(hub_id)s OR patient_id = %(patient_id)s)
+RETURNING hub_id, patient_id::text
+
+-- name: insert_placement
+INSERT INTO placements (hub_id, patient_id) VALUES (%(hub_id)s, %(patient_id)s)
+
+-- name: put_device
+INSERT INTO devices (device_id, hub_id, profile) VALUES (%(device_id)s, %(hub_id)s, %(profile)s)
+ON CONFLICT (device_id) DO UPDATE
+SET hub_id = coalesce(excluded.hub_id, devices.hub_id),
+    profile = CASE WHEN excluded.profile = '' THEN devices.profile ELSE excluded.profile END
+WHERE devices.hub_id IS DISTINCT FROM coalesce(excluded.hub_id, devices.hub_id)
+   OR (excluded.profile <> '' AND devices.profile <> excluded.profile)
+
+-- name: lock_device
+SELECT 1 FROM devices WHERE device_id = %(device_id)s FOR UPDATE
+
+-- name: devices
+SELECT devices.device_id, devices.hub_id, devices.profile, assignments.patient_id::text
+FROM devices
+LEFT JOIN assignments ON assignments.device_id = devices.device_id AND assignments.until_at IS NULL
+ORDER BY devices.device_id
+
+-- name: assignments_of_device
+SELECT patient_id::text, from_at, until_at FROM assignments WHERE device_id = %(device_id)s ORDER BY from_at
+
+-- name: insert_assignment
+INSERT INTO assignments (device_id, patient_id, from_at) VALUES (%(device_id)s, %(patient_id)s, %(from_at)s)
+
+-- name: end_assignment
+UPDATE assignments SET until_at = %(until_at)s
+WHERE device_id = %(device_id)s AND until_at IS NULL
+RETURNING patient_id::text
+
+-- name: assignments
+SELECT device_id, patient_id::text, from_at, until_at FROM assignments ORDER BY device_id, from_at
+
+-- name: devices_of_patient
+SELECT device_id, from_at, until_at FROM assignments
+WHERE patient_id = %(patient_id)s AND until_at IS NULL
+ORDER BY device_id
+
+-- name: insert_team_member
+INSERT INTO care_teams (patient_id, person_id) VALUES (%(patient_id)s, %(person_id)s)
+ON CONFLICT DO NOTHING
+RETURNING 1
+
+-- name: patients_of_person
+SELECT
+    patients.patient_id::text,
+    patients.name,
+    patients.birth_date,
+    patients.mrn,
+    episodes.state,
+    placements.hub_id
+FROM care_teams
+JOIN patients USING (patient_id)
+JOIN episodes ON episodes.patient_id = patients.patient_id AND episodes.state <> 'ended'
+LEFT JOIN placements ON placements.patient_id = patients.patient_id AND placements.until_at IS NULL
+WHERE care_teams.person_id = %(person_id)s
+
+-- name: all_patients
+SELECT
+    patients.patient_id::text,
+    patients.name,
+    patients.birth_date,
+    patients.mrn,
+    episodes.state,
+    placements.hub_id,
+    ARRAY(
+        SELECT device_id FROM assignments
+        WHERE assignments.patient_id = patients.patient_id AND until_at IS NULL
+        ORDER BY device_id
+    )
+FROM patients
+LEFT JOIN episodes ON episodes.patient_id = patients.patient_id AND episodes.state <> 'ended'
+LEFT JOIN placements ON placements.patient_id = patients.patient_id AND placements.until_at IS NULL
+ORDER BY patients.name, patients.mrn
+
+-- name: insert_limits
+INSERT INTO limits (patient_id, rules, emergency_number, call_back_number)
+VALUES (%(patient_id)s, %(rules)s, %(emergency_number)s, %(call_back_number)s)
+
+-- name: limits_in_force
+SELECT rules, emergency_number, call_back_number
+FROM limits
+WHERE patient_id = %(patient_id)s
+ORDER BY limits_id DESC
+LIMIT 1
+
+-- name: newest_version_of_hub
+SELECT coalesce(max(version), 0) FROM plans WHERE hub_id = %(hub_id)s
+
+-- name: plan_id_of_pair
+SELECT plan_id::text FROM plans WHERE hub_id = %(hub_id)s AND patient_id = %(patient_id)s LIMIT 1
+
+-- name: insert_plan
+INSERT INTO plans (plan_id, hub_id, version, patient_id, active, rules, document, issued_at)
+VALUES (
+    %(plan_id)s, %(hub_id)s, %(version)s, %(patient_id)s, %(active)s, %(rules)s, %(document)s, %(issued_at)s
+)
+
+-- name: newest_plan_of_hub
+SELECT plan_id::text, version, patient_id::text, document, outcome
+FROM plans
+WHERE hub_id = %(hub_id)s
+ORDER BY version DESC
+LIMIT 1
+
+-- name: unanswered_plans
+SELECT newest.hub_id, newest.document
+FROM hubs
+JOIN LATERAL (
+    SELECT hub_id, document, answered_at FROM plans
+    WHERE plans.hub_id = hubs.hub_id
+    ORDER BY version DESC
+    LIMIT 1
+) AS newest ON newest.answered_at IS NULL
+WHERE hubs.online
+
+-- name: answer_plan
+UPDATE plans SET answered_at = now(), outcome = %(outcome)s, reason = %(reason)s
+WHERE hub_id = %(hub_id)s AND plan_id = %(plan_id)s AND version = %(version)s AND outcome IS DISTINCT FROM %(outcome)s
+RETURNING 1
+
+-- name: plans_snapshot
+SELECT DISTINCT ON (patient_id)
+    patient_id::text, plan_id::text, version, active, hub_id, rules
+FROM plans
+ORDER BY patient_id, issue_id DESC
+
+-- name: snapshot_version
+SELECT version FROM snapshot_version
+
+-- name: insert_hub_event
+INSERT INTO hub_events (hub_id, store_id, seq, kind, device_id, at, fields)
+VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(kind)s, %(device_id)s, %(at)s, %(fields)s)
+ON CONFLICT DO NOTHING
+RETURNING 1
