@@ -28,9 +28,9 @@ class AgentError(BedsideError):
 class SettingsError(AgentError):
     """Every problem of the settings at once, each one sentence that names the setting."""
 
-    def __init__(self, problems: tuple[str, ...], *, where: str) -> None:
+    def __init__(self, problems: tuple[str, ...], *, where: str, fix: str = "") -> None:
         listed = "; ".join(problems)
-        super().__init__(f"{where}: {listed}", cause="the file was edited by hand", fix=f"edit {where}")
+        super().__init__(f"{where}: {listed}", fix=fix or f"edit {where}")
         self.problems = problems
 
 

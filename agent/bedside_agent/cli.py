@@ -1,0 +1,264 @@
+"""`bedside-agent`: the technician's commands on a hub."""
+
+import asyncio
+import json
+import sys
+import traceback
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bedside_agent import health, settings
+from bedside_agent.buffer.database import peek
+from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.errors import AgentError
+from bedside_agent.health import NotRunningError, Report
+from bedside_agent.logs import log_to_stderr
+from bedside_agent.run import BUFFER, IDENTITY, run_agent, stop_on_signals
+from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
+from bedside_agent.uplink.enrolment import enrol
+from bedside_agent.uplink.identity import Identity, write_whole
+from bedside_profiles.errors import BedsideError
+
+FAILED = 1
+NOT_RUNNING = 3
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not run."
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, help=EXIT_CODES)
+buffer = typer.Typer(no_args_is_help=True, help="What the hub keeps until the cloud holds it.")
+device = typer.Typer(no_args_is_help=True, help="The devices that the hub reads.")
+app.add_typer(buffer, name="buffer")
+app.add_typer(device, name="device")
+
+_verbose = False
+
+
+def _set_verbose(wanted: bool) -> bool:
+    global _verbose
+    _verbose = wanted
+    return wanted
+
+
+State = Annotated[
+    Path,
+    typer.Option("--state", envvar="BEDSIDE_AGENT_STATE", help="Where the hub keeps identity, settings and buffer."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", callback=_set_verbose, is_eager=True, help="Show the traceback of an error.")
+]
+STATE = Path("/var/lib/bedside")
+
+
+@app.command()
+def init(
+    claim: Annotated[str, typer.Option(help="The claim text (bedside:1?…), or its code alone.")],
+    est: Annotated[str, typer.Option(help="https address of the enrolment server, with a code alone.")] = "",
+    broker: Annotated[str, typer.Option(help="HOST:PORT of the broker, with a code alone.")] = "",
+    hub_id: Annotated[str, typer.Option(help="This hub's id, with a code alone.")] = "",
+    ca_sha256: Annotated[str, typer.Option(help="SHA-256 of the root certificate, with a code alone.")] = "",
+    radio: Annotated[str, typer.Option(help="bluez, or bumble:TRANSPORT.")] = "bluez",
+    state: State = STATE,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Enrol this hub with a one-time claim. Running it again is fine.
+
+    bedside-agent init --claim 'bedside:1?est=https://…&broker=…&hub=…&claim=…&ca=…'
+    """
+    wanted = parse_claim(claim) if claim.startswith(SCHEME) else make_claim(est, broker, hub_id, claim, ca_sha256)
+    text = settings.first_text(wanted.hub_id, wanted.broker_host, wanted.broker_port, radio)
+    settings.parse(text)
+    path = state / settings.FILE
+    identity = Identity(state / IDENTITY)
+    enrolled = path.exists() and identity.is_enrolled()
+    if path.exists():
+        _check_same_hub(settings.load(state).hub_id, wanted, state)
+    if not enrolled:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        enrol(wanted, identity)
+        if not path.exists():
+            write_whole(path, text.encode(), mode=0o600)
+    result = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
+    said = "was enrolled already: nothing to do" if enrolled else "is enrolled"
+    _show(result, as_json, f"Hub {wanted.hub_id} {said}. Next: bedside-agent run --state {state}")
+
+
+@app.command()
+def run(state: State = STATE, verbose: Verbose = False) -> None:
+    """Read the devices, keep and send their readings, raise alarms. Stops cleanly on SIGTERM or Ctrl-C.
+
+    bedside-agent run --state /var/lib/bedside
+    """
+    log_to_stderr(verbose=verbose)
+    loaded = settings.load(state)
+
+    async def until_stopped() -> None:
+        await run_agent(state, loaded, stop_on_signals())
+
+    asyncio.run(until_stopped())
+
+
+@app.command()
+def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
+    """How the running agent is: connection, receipts, devices, what waits.
+
+    bedside-agent status --json
+    """
+    report = health.ask(state)
+    if as_json:
+        _print_json(report)
+        return
+    console = Console()
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(report):
+        facts.add_row(name, value)
+    console.print(facts)
+    if report["devices"]:
+        console.print(_device_table(report["devices"]))
+
+
+@buffer.command("show")
+def buffer_show(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
+    """How many alarms, readings and events are kept, and how many of them the cloud does not hold yet.
+
+    bedside-agent buffer show --state /var/lib/bedside
+    """
+    kept = dict(peek(state / BUFFER))
+    try:
+        waiting = health.ask(state)["waiting"]
+    except NotRunningError:
+        waiting = None
+    if as_json:
+        _print_json({"kept": kept, "waiting": waiting})
+        return
+    table = Table("lane", "kept", "waiting for a receipt")
+    for lane, count in kept.items():
+        table.add_row(lane, str(count), str(waiting[lane]) if waiting else "— (the agent does not run)")
+    Console().print(table)
+
+
+@device.command("list")
+def device_list(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
+    """The devices in the settings, and their links while the agent runs.
+
+    bedside-agent device list --json
+    """
+    try:
+        running = {one["device_id"]: one for one in health.ask(state)["devices"]}
+    except NotRunningError:
+        running = {}
+    entries = settings.load(state).device
+    rows = [{**asdict(entry), **running.get(entry.device_id, {"link": None})} for entry in entries]
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        Console().print(_device_table(rows))
+    else:
+        Console().print("No devices yet. Next: bedside-agent device add --help")
+
+
+@device.command("add")
+def device_add(
+    device_id: Annotated[str, typer.Argument(help="A name for this device, unique on the hub.")],
+    profile: Annotated[str, typer.Option(help="A profile of the catalogue.")],
+    address: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
+    advertised_name: Annotated[str | None, typer.Option(help="Bluetooth name, for a device without address.")] = None,
+    port: Annotated[str | None, typer.Option(help="Path of the serial port.")] = None,
+    state: State = STATE,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Have the hub read a device from its next start on. Running it again is fine.
+
+    bedside-agent device add oximeter-1 --profile bluetooth.pulse_oximeter --address C0:11:22:33:44:55
+    """
+    entry = DeviceEntry(device_id, profile, address, advertised_name, port)
+    added = settings.add_device(state, entry)
+    said = f"Device {device_id} is added; restart the agent to read it." if added else f"Device {device_id} is there."
+    _show({"device_id": device_id, "added": added}, as_json, said)
+
+
+def main() -> None:
+    """The program `bedside-agent`."""
+    try:
+        app()
+    except NotRunningError as error:
+        _explain(error)
+        sys.exit(NOT_RUNNING)
+    except AgentError as error:
+        _explain(error)
+        sys.exit(FAILED)
+    except (BedsideError, OSError, ImportError, ValueError) as error:
+        _explain(AgentError(str(error) or type(error).__name__))
+        sys.exit(FAILED)
+    except ExceptionGroup as group:
+        _explain(AgentError("; ".join(f"{type(one).__name__}: {one}" for one in group.exceptions)))
+        sys.exit(FAILED)
+
+
+def _explain(error: AgentError) -> None:
+    """What happened, why it probably did, and the command that fixes it."""
+    if _verbose:
+        traceback.print_exc()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]Error:[/] {_escaped(error.what)}")
+    if error.cause:
+        console.print(f"Probably: {_escaped(error.cause)}")
+    if error.fix:
+        console.print(f"Try: {_escaped(error.fix)}")
+
+
+def _check_same_hub(present: str, wanted: Claim, state: Path) -> None:
+    if present != wanted.hub_id:
+        raise ClaimError(f"{state} belongs to hub {present}, the claim is for {wanted.hub_id}")
+
+
+def _show(result: dict[str, Any], as_json: bool, sentence: str) -> None:
+    if as_json:
+        _print_json(result)
+    else:
+        Console(soft_wrap=True, highlight=False).print(_escaped(sentence))
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    connected = report["connected_since_ms"]
+    plan = report["plan"]
+    link = f"connected since {_time(connected)}" if connected else f"not connected: {report['last_error'] or 'trying'}"
+    return [
+        ("hub", _escaped(f"{report['hub_id']} (agent {report['agent_version']})")),
+        ("cloud", _escaped(f"{report['broker']}, {link}")),
+        ("last receipt", _time(report["last_receipt_ms"])),
+        ("waiting", ", ".join(f"{count} {lane}" for lane, count in report["waiting"].items())),
+        ("care plan", f"version {plan['version']}{'' if plan['active'] else ' (not active)'}" if plan else "none yet"),
+        ("alarms", ", ".join(report["alarms"]) or "none"),
+        ("clock", report["clock"]),
+        ("buffer", _escaped(report["store_error"] or "ok")),
+    ]
+
+
+def _device_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("device", "profile", "link", "last reading")
+    for row in rows:
+        link = row.get("link") or "—"
+        table.add_row(_escaped(row["device_id"]), row["profile"], link, _time(row.get("last_reading_ms")))
+    return table
+
+
+def _time(at_ms: int | None) -> str:
+    if at_ms is None:
+        return "—"
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

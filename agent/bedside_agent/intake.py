@@ -1,0 +1,50 @@
+"""Where devices' measurements enter: they get their time and sequence, pass the rules, and go to the buffer."""
+
+from bedside_agent.alarms.keeper import AlarmKeeper
+from bedside_agent.buffer.store import Store
+from bedside_agent.clock import Instant
+from bedside_agent.collect.notices import Notice
+from bedside_profiles.readings import Measurement, Reading
+from bedside_profiles.wire.events import Event, EventField
+
+
+class Intake:
+    """The `Sink` of every device. An alarm is on its way before the readings that raised it are on the disk."""
+
+    def __init__(self, store: Store, keeper: AlarmKeeper) -> None:
+        self._store = store
+        self._keeper = keeper
+
+    async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
+        """Keep one frame's measurements. Returns before they are on the disk; waits when the disk is far behind."""
+        readings, _ = self._store.append_readings([_reading(device_id, one, heard_at) for one in measurements])
+        self._keeper.observe(readings, heard_at)
+        await self._store.room()
+
+    def note(self, notice: Notice) -> None:
+        """Keep what the collecting side reports as an event."""
+        fields = tuple(EventField(name, value[:1000]) for name, value in notice.fields.items())
+        self._store.append_event(event_at(notice.at, notice.kind.value, notice.device_id, fields))
+
+
+def event_at(at: Instant, kind: str, device_id: str | None = None, fields: tuple[EventField, ...] = ()) -> Event:
+    """An event of that moment, without its sequence."""
+    return Event(0, kind, at.utc_ms, at.boot_id, at.monotonic_ms, device_id, fields)
+
+
+def _reading(device_id: str, measurement: Measurement, heard_at: Instant) -> Reading:
+    return Reading(
+        seq=0,
+        device_id=device_id,
+        metric=measurement.metric,
+        value=measurement.value,
+        modality=measurement.modality,
+        taken_at_ms=heard_at.utc_ms,
+        boot_id=heard_at.boot_id,
+        monotonic_ms=heard_at.monotonic_ms,
+        clock_quality=heard_at.quality,
+        range_flag=measurement.range_flag,
+        quality=measurement.quality,
+        device_time=measurement.device_time,
+        device_user=measurement.device_user,
+    )

@@ -1,0 +1,249 @@
+"""The agent's composition: the one place that names concrete classes and joins them."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import random
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bedside_agent.alarms.keeper import AlarmKeeper
+from bedside_agent.alarms.notices import AlertBook
+from bedside_agent.alarms.plan import Authority
+from bedside_agent.buffer.store import GENERATION, Store
+from bedside_agent.clock import Clock, SystemClock
+from bedside_agent.collect.station import Station
+from bedside_agent.errors import StoreWriteError
+from bedside_agent.health import Report, answering
+from bedside_agent.intake import Intake, event_at
+from bedside_agent.radio.central import Central
+from bedside_agent.radio.choice import open_central
+from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.settings import Settings
+from bedside_agent.uplink.commands import Commands
+from bedside_agent.uplink.identity import Identity
+from bedside_agent.uplink.inbox import Handlers
+from bedside_agent.uplink.link import Broker, Link
+from bedside_agent.uplink.sender import Limits, Sender
+from bedside_profiles.wire.events import EventField
+from bedside_profiles.wire.fields import to_map
+from bedside_profiles.wire.kinds import SCHEMA_VERSION
+from bedside_profiles.wire.receipt import Receipt
+from bedside_profiles.wire.signed import SignedDocument
+from bedside_profiles.wire.status import HubState, Status
+from bedside_profiles.wire.topics import DownLane
+
+TICK_SECONDS = 1.0
+RETAIN_SECONDS = 600.0
+BUFFER = "buffer.db"
+IDENTITY = "identity"
+
+log = logging.getLogger(__name__)
+
+
+async def run_agent(state: Path, settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop` is set, then stop cleanly: devices first, then the link, the buffer last.
+
+    IdentityError or StoreError when it cannot start. Later only a fault of the program, or a buffer whose writer died,
+    comes out of here: losing the network, the radio or a device does not.
+    """
+    clock = SystemClock()
+    authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
+    async with _opened_store(state, settings, clock) as store, _opened_radio(settings) as central:
+        agent = Agent(state, settings, clock, store, authority, central)
+        async with answering(state, agent.report):
+            await agent.run(stop)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+class Agent:
+    """The joined parts."""
+
+    def __init__(
+        self,
+        state: Path,
+        settings: Settings,
+        clock: Clock,
+        store: Store,
+        authority: Authority,
+        central: Central | None,
+    ) -> None:
+        jitter = random.SystemRandom()
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self._last_receipt_ms: int | None = None
+        self._keeper = AlarmKeeper(store, clock, authority, silence_ms=settings.silence_seconds * 1000)
+        self._alerts = AlertBook(store)
+        self._intake = Intake(store, self._keeper)
+        self._sender = Sender(
+            store,
+            clock,
+            settings.hub_id,
+            Limits(settings.batch_bytes, settings.window_bytes, settings.receipt_timeout_seconds * 1000),
+        )
+        store.committed = self._sender.wake
+        self._link = Link(
+            Broker(settings.broker_host, settings.broker_port, Identity(state / IDENTITY).tls_context),
+            settings.hub_id,
+            self._sender,
+            Handlers(self._on_receipt, self._on_plan, self._on_command, self._alerts.take, self._on_refused),
+            self.status,
+            clock,
+            jitter,
+            status_seconds=settings.status_seconds,
+        )
+        self._commands = Commands(store, clock, authority, {"report_status": self._link.report_status})
+        self._station = Station(
+            settings.device,
+            central=central,
+            open_port=open_tty,
+            sink=self._intake,
+            clock=clock,
+            report=self._intake.note,
+            jitter=jitter,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run all parts until `stop` is set."""
+        self._note("agent_started")
+        log.info("agent.started", extra={"hub": self._settings.hub_id, "devices": len(self._settings.device)})
+        async with asyncio.TaskGroup() as tasks:
+            background: list[Coroutine[Any, Any, None]] = [
+                self._store.watch(),
+                self._link.run(),
+                self._tick(),
+                self._retain(),
+            ]
+            others = [tasks.create_task(one) for one in background]
+            station = tasks.create_task(self._station.run())
+            await stop.wait()
+            log.info("agent.stopping")
+            station.cancel()
+            await asyncio.wait({station})
+            for task in others:
+                task.cancel()
+
+    def status(self, state: HubState, session: str) -> Status:
+        """What the hub says of itself to the cloud."""
+        now = self._clock.now()
+        plan = self._keeper.plan
+        return Status(
+            schema=SCHEMA_VERSION,
+            hub_id=self._settings.hub_id,
+            state=state,
+            session=session,
+            at_ms=now.utc_ms,
+            clock_quality=now.quality,
+            agent_version=agent_version(),
+            boot_id=now.boot_id,
+            plan_id=plan.plan_id if plan else None,
+            plan_version=plan.version if plan else None,
+            waiting=sum(self._store.waiting().values()),
+            devices=self._station.statuses(),
+        )
+
+    def report(self) -> Report:
+        """What `bedside-agent status` shows. No patient, no value."""
+        link, plan, failing = self._link.health, self._keeper.plan, self._store.failing
+        generation = self._store.state.get(GENERATION)
+        return {
+            "running": True,
+            "hub_id": self._settings.hub_id,
+            "agent_version": agent_version(),
+            "broker": f"{self._settings.broker_host}:{self._settings.broker_port}",
+            "connected_since_ms": link.connected_since_ms,
+            "connection_failures": link.failures,
+            "last_error": link.last_error,
+            "clock": self._clock.now().quality.value,
+            "waiting": {lane.value: count for lane, count in self._store.waiting().items()},
+            "under_way": self._sender.under_way(),
+            "last_receipt_ms": self._last_receipt_ms,
+            "cloud_generation": generation.decode() if generation else None,
+            "store_id": self._store.store_id,
+            "store_error": failing.what if failing else None,
+            "plan": {"plan_id": plan.plan_id, "version": plan.version, "active": plan.active} if plan else None,
+            "alarms": list(self._keeper.active()),
+            "alerts": [to_map(notice) for notice in self._alerts.notices],
+            "devices": [to_map(device) for device in self._station.statuses()],
+        }
+
+    def _on_receipt(self, receipt: Receipt) -> None:
+        self._last_receipt_ms = self._clock.now().utc_ms
+        if self._sender.receive(receipt):
+            log.warning("cloud.generation_changed")
+            self._note("cloud_generation_changed")
+            # Its answer names everything that the restored database holds.
+            self._link.report_status()
+
+    async def _on_plan(self, document: SignedDocument) -> None:
+        self._link.reply(await self._keeper.offer(document))
+
+    async def _on_command(self, document: SignedDocument) -> None:
+        self._link.reply(await self._commands.follow(document))
+
+    def _on_refused(self, lane: DownLane, reason: str) -> None:
+        self._note("message_refused", EventField("lane", lane.value), EventField("reason", reason[:1000]))
+
+    def _note(self, kind: str, *fields: EventField) -> None:
+        self._store.append_event(event_at(self._clock.now(), kind, fields=fields))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._keeper.tick()
+
+    async def _retain(self) -> None:
+        while True:
+            try:
+                gone = await self._store.retain()
+                if gone:
+                    log.info("buffer.retained", extra={"deleted": gone})
+            except StoreWriteError as error:
+                # What could not be deleted now can be deleted later; nothing depends on it.
+                log.warning("buffer.retain_failed", extra={"reason": error.what})
+            await asyncio.sleep(RETAIN_SECONDS)
+
+
+def agent_version() -> str:
+    """The installed version, or `unknown` when it runs from a checkout."""
+    try:
+        return importlib.metadata.version("bedside")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@asynccontextmanager
+async def _opened_store(state: Path, settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+    store = await Store.open(state / BUFFER, clock, commit_window_ms=settings.commit_window_ms)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _opened_radio(settings: Settings) -> AsyncIterator[Central | None]:
+    """The radio, if a device needs one."""
+    if all(entry.port is not None for entry in settings.device):
+        yield None
+        return
+    central = await open_central(settings.radio, jitter=random.SystemRandom())
+    try:
+        yield central
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await central.close()
