@@ -176,7 +176,8 @@ class BleakLink:
         try:
             with self._translated("connect", timeout_seconds):
                 async with asyncio.timeout(timeout_seconds):
-                    await self._client.connect(timeout=timeout_seconds)
+                    # bleak's own limit is the later one: two that strike at once cancel each other's clearing up.
+                    await self._client.connect(timeout=2 * timeout_seconds)
         except (LinkLostError, CallTimedOutError) as error:
             raise ConnectFailedError(self.address, error.reason) from error
 

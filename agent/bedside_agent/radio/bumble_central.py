@@ -82,6 +82,7 @@ class BumbleRadio:
         self._why = "not opened yet"
         self._listeners: set[Callable[[Advertisement], None]] = set()
         self._clients: set[_Client] = set()
+        self._clearing_up: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._tried = asyncio.Event()
         self._task = asyncio.create_task(self._keep_open(), name="bumble transport")
@@ -100,6 +101,8 @@ class BumbleRadio:
             with contextlib.suppress(BleakError, TimeoutError):
                 async with asyncio.timeout(1):
                     await client.disconnect()
+        if self._clearing_up is not None:
+            await asyncio.wait({self._clearing_up})
         self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -152,12 +155,16 @@ class BumbleRadio:
 
     async def connect(self, address: hci.Address, client: "_Client") -> Connection:
         """Connect without a limit of time; when cancelled, the attempt is taken back."""
+        if self._clearing_up is not None:
+            await asyncio.wait({self._clearing_up})
         device = self.device
         task = asyncio.ensure_future(device.connect(address, timeout=None))
         try:
             connection = await self.answer(_shielded(task))
         except asyncio.CancelledError:
-            await self._take_back(device, task)
+            # A task of its own: whoever is cancelled once may be cancelled twice.
+            self._clearing_up = asyncio.create_task(self._take_back(device, task))
+            await asyncio.wait({self._clearing_up})
             raise
         self._clients.add(client)
         return connection
@@ -168,12 +175,16 @@ class BumbleRadio:
 
     async def _take_back(self, device: Device, task: asyncio.Task[Connection]) -> None:
         """An attempt left pending in the controller would refuse every later one."""
-        with contextlib.suppress(BleakError):
-            if not task.done():
+        try:
+            with contextlib.suppress(BleakError):
                 await self.answer(device.cancel_connection())  # type: ignore[no-untyped-call]
                 await self.answer(_outcome(task))
-            if not task.cancelled() and task.exception() is None:
-                await self.answer(task.result().disconnect())
+                if task.exception() is None:
+                    await self.answer(task.result().disconnect())
+        finally:
+            # The radio may be gone in the middle of it; an attempt that nobody waits for must not linger.
+            task.cancel()
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _keep_open(self) -> None:
         failures = 0

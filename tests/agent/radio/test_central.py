@@ -224,6 +224,24 @@ async def test_a_cancelled_attempt_does_not_block_the_next(central: BleakCentral
     await central.connect(found, lambda: None, timeout_seconds=5)
 
 
+async def test_an_attempt_cancelled_twice_does_not_block_the_next(
+    central: BleakCentral, oximeter: PulseOximeter
+) -> None:
+    found = await central.find(ADDRESSED, timeout_seconds=5)
+    for pauses in range(6):
+        oximeter.vanish()
+        attempt = asyncio.create_task(central.connect(found, lambda: None, timeout_seconds=5))
+        await asyncio.sleep(0.02)
+        attempt.cancel()
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        attempt.cancel()
+        await asyncio.wait({attempt})
+        oximeter.reappear()
+        link = await central.connect(found, lambda: None, timeout_seconds=5)
+        await link.disconnect(timeout_seconds=5)
+
+
 async def test_who_was_never_heard_cannot_be_connected(central: BleakCentral) -> None:
     with pytest.raises(ConnectFailedError):
         await central.connect(Found("F0:00:00:00:00:09", None, (), -40), lambda: None, timeout_seconds=1)
