@@ -1,14 +1,19 @@
 """`bedside-sim`: simulated devices and what is built on them."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from bedside_sim.demo import DemoSettings, Until, run_demo, until_interrupted
 from bedside_sim.devices_process import run_devices
+from bedside_sim.errors import DemoError
 from bedside_sim.faults import Flapping
 from bedside_sim.patients import Scenario
+from bedside_sim.progress import Progress
 from bedside_sim.world import WorldSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -51,6 +56,32 @@ def devices(
     asyncio.run(run_devices(settings, hci_port=hci_port, journal_path=journal, control_port=control_port))
 
 
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Plain lines, nothing that moves.")] = False,
+    until: Annotated[Until | None, typer.Option(help="Stop by itself at this point.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Fail after this many seconds.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Keep everything here; a second run resumes it.")] = None,
+    endpoints: Annotated[Path | None, typer.Option(help="Write addresses and log-ins here, as JSON.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same patient.")] = 1,
+) -> None:
+    """The whole path on this machine: cloud, hub, devices, a desaturation, its alert in the console.
+
+    Example: bedside-sim demo --until first-alert --timeout 120
+    """
+    settings = DemoSettings(state, endpoints, seed, until, timeout)
+    console = Console()
+    progress = Progress(console, animated=console.is_terminal and not headless)
+    asyncio.run(until_interrupted(run_demo(settings, progress)))
+
+
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script. Exit codes: 0 done or stopped by Ctrl-C, 1 it could not go on, 2 wrong usage."""
+    try:
+        app()
+    except DemoError as error:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"Error: {error.happened}", style="bold red", markup=False)
+        if error.known:
+            console.print(error.known, markup=False)
+        sys.exit(1)

@@ -31,16 +31,22 @@ class Running:
     name: str
     process: asyncio.subprocess.Process
     log_file: Path
+    log_begins: int = 0
 
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
         return self.process.returncode is None
 
+    def said(self) -> str:
+        """All that this process logged."""
+        with self.log_file.open("rb") as log:
+            log.seek(self.log_begins)
+            return log.read().decode(errors="replace")
+
     def tail(self) -> str:
         """The last lines that it logged."""
-        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-TAIL_LINES:])
+        return "\n".join(self.said().splitlines()[-TAIL_LINES:])
 
 
 class Processes:
@@ -53,6 +59,7 @@ class Processes:
     async def start(self, name: str, arguments: Sequence[str]) -> Running:
         """Start a command of ours. It gets a session of its own: Ctrl-C reaches only the demonstration."""
         log_file = self._logs / f"{name}.log"
+        begins = log_file.stat().st_size if log_file.exists() else 0
         descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -64,7 +71,7 @@ class Processes:
             )
         finally:
             os.close(descriptor)
-        running = Running(name, process, log_file)
+        running = Running(name, process, log_file, begins)
         self._running.append(running)
         return running
 
@@ -104,6 +111,11 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 async def ask(*arguments: str, stdin: str = "") -> Any:
     """Run a command to its end and return the JSON that it printed; DemoError with its own words if it fails."""
+    return json.loads(await tell(*arguments, stdin=stdin))
+
+
+async def tell(*arguments: str, stdin: str = "") -> str:
+    """Run a command to its end and return what it printed; DemoError with its own words if it fails."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
         stdin=asyncio.subprocess.PIPE,
@@ -118,7 +130,7 @@ async def ask(*arguments: str, stdin: str = "") -> Any:
         raise
     if process.returncode != 0:
         raise DemoError(f"`{' '.join(map(_short, arguments))}` failed.", err.decode(errors="replace").strip())
-    return json.loads(out) if out.strip() else None
+    return out.decode()
 
 
 def _short(argument: str) -> str:
