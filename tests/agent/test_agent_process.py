@@ -1,0 +1,186 @@
+"""The agent as it is started on a hub: its own process, a serial line, a real broker, and nothing at all."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import certificates
+from tests.support.mosquitto import Mosquitto, free_port, require_mosquitto
+from tests.support.ptys import serial_line
+from tests.support.readings import HUB, plan, rule
+from tests.support.storing_cloud import StoringCloud, at_broker
+
+from bedside_agent import health
+from bedside_agent.alarms import keeper
+from bedside_agent.buffer.store import Store
+from bedside_agent.clock import SystemClock
+from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.errors import AgentError
+from bedside_agent.settings import add_device, first_text
+from bedside_profiles.readings import Measurement, Metric, Modality
+from bedside_profiles.rules.thresholds import Side
+from bedside_profiles.serial import nonin_df2
+from bedside_profiles.wire.alarm import AlarmState
+from bedside_profiles.wire.careplan import PlannedDevice
+from bedside_profiles.wire.messages import encode
+from bedside_profiles.wire.status import HubState
+from bedside_profiles.wire.topics import DownLane, UpLane
+from bedside_sim.pty import SerialLine
+
+CA = certificates.Authority()
+REGISTRY = CA.leaf("registry")
+NONIN = "nonin-1"
+WAIT_SECONDS = 20.0
+PLAN = plan(
+    rules=(rule(metric=Metric.SPO2, side=Side.BELOW, limit=88, onset_delay_ms=0),),
+    devices=(PlannedDevice(NONIN, 0),),
+)
+
+
+def prepare(state: Path, broker_port: int, line: Path) -> None:
+    CA.write(state / "identity", CA.leaf(HUB))
+    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, "bluez"))
+    add_device(state, DeviceEntry(NONIN, "serial.nonin_df2", port=str(line)))
+
+
+@asynccontextmanager
+async def agent(state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (state / "agent.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from bedside_agent.cli import main; main()",
+            "run",
+            "--state",
+            str(state),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        await until(state, lambda report: True)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until(state: Path, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first report of the running agent for which the condition holds."""
+    last: object = None
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                try:
+                    last = report = await asyncio.to_thread(health.ask, state)
+                    if condition(report):
+                        return report
+                except AgentError:
+                    pass
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{last}\n{(state / 'agent.log').read_text()}") from None
+
+
+async def speak(line: SerialLine, spo2: int, seconds: int) -> None:
+    """What the oximeter says in so many seconds, all at once, as soon as the agent listens."""
+    measured = [(Metric.SPO2, spo2), (Metric.PULSE_RATE, 72)]
+    said = nonin_df2.encode([Measurement(metric, value, Modality.CONTINUOUS) for metric, value in measured])
+    async with asyncio.timeout(WAIT_SECONDS):
+        for _ in range(seconds):
+            while not await line.write(said):
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[SerialLine]:
+    with serial_line(tmp_path / "nonin") as made:
+        yield made
+
+
+@pytest.mark.mosquitto
+async def test_from_the_line_to_the_cloud_and_back(tmp_path: Path, line: SerialLine) -> None:
+    require_mosquitto()
+    broker = Mosquitto(tmp_path / "broker", CA)
+    broker.start()
+    state = tmp_path / "state"
+    prepare(state, broker.port, tmp_path / "nonin")
+    cloud = StoringCloud(HUB)
+    try:
+        async with at_broker(cloud, broker.port, CA, tmp_path / "cloud") as peer, agent(state) as process:
+            await cloud.until(lambda: bool(cloud.statuses))
+            await peer.down(DownLane.CAREPLAN, encode(REGISTRY.sign(PLAN)))
+            await cloud.until(lambda: bool(cloud.replies))
+            await speak(line, 97, 4)
+            await speak(line, 80, 4)
+            await cloud.until(lambda: cloud.count(UpLane.ALARMS) == 1)
+            await until(state, lambda report: not any(report["waiting"].values()))
+            (raised,) = [alarm for batch in cloud.batches for alarm in batch.alarms]
+            assert (raised.state, raised.device_id, raised.value) == (AlarmState.RAISED, NONIN, 80)
+            named = {one.seq for one in raised.inputs}
+            sent = {one.seq: one for batch in cloud.batches for one in batch.readings}
+            assert named <= set(sent)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), WAIT_SECONDS) == 0
+            await cloud.until(lambda: cloud.statuses[-1].state is HubState.OFFLINE)
+    finally:
+        broker.stop()
+
+
+async def test_without_a_network_readings_are_kept_and_alarms_raised_over_kills(
+    tmp_path: Path, line: SerialLine
+) -> None:
+    state = tmp_path / "state"
+    prepare(state, free_port(), tmp_path / "nonin")
+    await keep_plan(state)
+    kept = 0
+    for value in (97, 80):
+        async with agent(state) as process:
+            await speak(line, value, 4)
+            report = await until(state, lambda report, kept=kept: report["waiting"]["readings"] > kept)  # type: ignore[misc]
+            assert report["connected_since_ms"] is None
+            assert report["last_error"]
+            kept = report["waiting"]["readings"]
+            if value == 80:
+                report = await until(state, lambda report: report["alarms"] == ["spo2_low"])
+                assert (await until(state, lambda report: report["waiting"]["alarms"] == 1))["plan"]["version"] == 1
+            process.kill()
+    async with agent(state) as process:
+        report = await until(state, lambda report: report["running"])
+        assert report["waiting"]["readings"] >= kept
+        assert report["waiting"]["alarms"] == 1
+        assert report["alarms"] == ["spo2_low"], "an alarm outlives the agent"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), WAIT_SECONDS) == 0
+    assert not (state / health.SOCKET).exists()
+    log = (state / "agent.log").read_text()
+    assert "Traceback" not in log
+    assert "value" not in log
+
+
+async def keep_plan(state: Path) -> None:
+    """What an earlier connection left behind."""
+    store = await Store.open(state / "buffer.db", SystemClock())
+    await store.put_state({keeper.PLAN: encode(REGISTRY.sign(PLAN))})
+    await store.close()
+
+
+async def test_a_second_agent_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    prepare(state, free_port(), tmp_path / "nonin")
+    async with agent(state):
+        second = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from bedside_agent.cli import main; main()", "run", "--state", str(state)),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(second.communicate(), WAIT_SECONDS)
+        assert second.returncode == 1
+        assert b"the buffer is in use" in said
+        assert b"Traceback" not in said
+        await until(state, lambda report: True)

@@ -1,0 +1,104 @@
+"""The commands as a technician types them."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support import certificates
+from tests.support.est_server import est_server
+from tests.support.readings import HUB
+
+from bedside_agent import trust
+from bedside_agent.cli import main
+from bedside_agent.settings import first_text
+
+CA = certificates.Authority()
+
+
+class Typed:
+    """Exit code and what was printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["bedside-agent", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = self._capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+    return Typed(monkeypatch, capsys)
+
+
+def test_init_enrols_with_a_claim_text_and_is_idempotent(typed: Typed, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with est_server(CA, {HUB: "K7Q2"}, tmp_path / "est") as server:
+        ca = trust.fingerprint(CA.root.der)
+        text = f"bedside:1?est=https://localhost:{server.port}&broker=localhost:8883&hub={HUB}&claim=K7Q2&ca={ca}"
+        assert typed("init", "--claim", text, "--state", str(state), "--json") == (
+            0,
+            json.dumps({"hub_id": HUB, "state": str(state), "already_enrolled": False}, indent=2) + "\n",
+            "",
+        )
+        assert (state / "hub.toml").stat().st_mode & 0o777 == 0o600
+        code, out, _ = typed("init", "--claim", text, "--state", str(state))
+        assert code == 0
+        assert "was enrolled already" in out
+        other = text.replace(HUB, "hub-0002")
+        code, _, err = typed("init", "--claim", other, "--state", str(state))
+        assert code == 1
+        assert f"belongs to hub {HUB}" in err
+
+
+def test_init_with_a_code_alone_needs_the_rest(typed: Typed, tmp_path: Path) -> None:
+    code, out, err = typed("init", "--claim", "K7Q2", "--state", str(tmp_path / "state"))
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert "Try: " in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "status", "buffer show", "device list"])
+def test_nothing_there_is_explained_without_a_traceback(typed: Typed, tmp_path: Path, command: str) -> None:
+    code, out, err = typed(*command.split(), "--state", str(tmp_path))
+    assert code == (3 if command == "status" else 1)
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert "Try: bedside-agent" in err
+    assert "Traceback" not in err
+
+
+def test_verbose_shows_the_traceback(typed: Typed, tmp_path: Path) -> None:
+    _, _, err = typed("buffer", "show", "--state", str(tmp_path), "--verbose")
+    assert "Traceback" in err
+
+
+def test_devices_are_added_and_listed(typed: Typed, tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path))
+    (tmp_path / "hub.toml").write_text(first_text(HUB, "localhost", 8883, "bluez"))
+    add = ("device", "add", "nonin-1", "--profile", "serial.nonin_df2", "--port", "/dev/ttyUSB0", *state)
+    assert json.loads(typed(*add, "--json")[1]) == {"device_id": "nonin-1", "added": True}
+    assert "is there" in typed(*add)[1]
+    code, out, _ = typed("device", "add", "x", "--profile", "none.such", *state)
+    assert (code, out) == (1, "")
+    (listed,) = json.loads(typed("device", "list", "--json", *state)[1])
+    assert (listed["device_id"], listed["port"], listed["link"]) == ("nonin-1", "/dev/ttyUSB0", None)
+    assert "nonin-1" in typed("device", "list", *state)[1]
+
+
+def test_wrong_usage_is_exit_code_two(typed: Typed) -> None:
+    assert typed("device", "fly")[0] == 2
+    for command in (["init"], ["run"], ["status"], ["buffer", "show"], ["device", "list"], ["device", "add"]):
+        code, out, _ = typed(*command, "--help")
+        assert code == 0
+        assert "bedside-agent" in out

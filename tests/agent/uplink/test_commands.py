@@ -1,0 +1,70 @@
+"""Commands: followed once, answered the same for ever."""
+
+from pathlib import Path
+
+import pytest
+from tests.support import certificates
+from tests.support.clock import NOON_MS, ManualClock
+from tests.support.readings import HUB
+
+from bedside_agent.alarms.plan import Authority
+from bedside_agent.buffer.store import Store
+from bedside_agent.errors import UntrustedError
+from bedside_agent.uplink.commands import EXPIRED, MOST, UNKNOWN, Commands
+from bedside_profiles.readings import ClockQuality
+from bedside_profiles.wire.command import Command, Outcome
+from bedside_profiles.wire.kinds import SCHEMA_VERSION
+
+CA = certificates.Authority()
+REGISTRY = CA.leaf("registry")
+
+
+def command(number: int = 1, kind: str = "report_status", *, expires_at_ms: int = NOON_MS + 1000) -> Command:
+    return Command(SCHEMA_VERSION, f"00000000-0000-4000-8000-{number:012d}", HUB, kind, expires_at_ms)
+
+
+async def test_a_command_is_followed_once_and_answered_alike_even_after_it_expired(tmp_path: Path) -> None:
+    clock = ManualClock()
+    done: list[str] = []
+    for _ in range(2):
+        store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+        commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: done.append("x")})
+        for _ in range(2):
+            reply = await commands.follow(REGISTRY.sign(command()))
+            assert (reply.outcome, reply.about) == (Outcome.APPLIED, command().command_id)
+            clock.advance(hours=1)
+        await store.close()
+    assert done == ["x"]
+
+
+async def test_what_is_not_followed_says_why(tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {})
+    late = await commands.follow(REGISTRY.sign(command(1, expires_at_ms=NOON_MS)))
+    unknown = await commands.follow(REGISTRY.sign(command(2, "fly")))
+    assert [(one.outcome, one.reason) for one in (late, unknown)] == [
+        (Outcome.REFUSED, EXPIRED),
+        (Outcome.REFUSED, UNKNOWN),
+    ]
+    with pytest.raises(UntrustedError):
+        await commands.follow(CA.leaf("hub-0002").sign(command(3)))
+    await store.close()
+
+
+async def test_a_hub_without_the_time_follows_rather_than_refuses(tmp_path: Path) -> None:
+    clock = ManualClock(0, ClockQuality.UNSYNCED)
+    store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: None})
+    assert (await commands.follow(REGISTRY.sign(command()))).outcome is Outcome.APPLIED
+    await store.close()
+
+
+async def test_the_memory_is_bounded(tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: None})
+    for number in range(MOST + 5):
+        await commands.follow(REGISTRY.sign(command(number)))
+    assert len(commands._answers) == MOST
+    await store.close()
