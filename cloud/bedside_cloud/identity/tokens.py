@@ -6,11 +6,9 @@ from datetime import datetime
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from bedside_cloud.contracts.identity import Role
+from bedside_cloud.contracts.identity import AUDIENCE, ISSUER, Role
 from bedside_cloud.engines.certificates.authority import PrivateKey, key_pem
 
-ISSUER = "bedside"
-AUDIENCE = "bedside"
 LIFE_SECONDS = 8 * 3600
 """One shift: there is no refresh yet, and a nurse must not lose the screen in the middle of one."""
 
