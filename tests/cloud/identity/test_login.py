@@ -59,7 +59,7 @@ async def test_a_person_logs_in_and_the_token_stands_against_the_keys(operator: 
     assert token.claims["sub"] == person.person_id
     assert token.claims["role"] == "nurse"
     assert token.claims["exp"] - token.claims["iat"] == answer.expires_in_seconds
-    assert (token.claims["iss"], token.claims["aud"]) == ("bedside", "bedside")
+    assert (token.claims["iss"], token.claims["aud"]) == ("bedside-identity", "bedside-console")
 
 
 async def test_adding_a_person_twice_changes_the_password(operator: Bus) -> None:
