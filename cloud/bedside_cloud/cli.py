@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,12 @@ from rich.console import Console
 from rich.live import Live
 
 from bedside_cloud.errors import OperatorError
+from bedside_cloud.operator_tools.backups import backup_command, restore_command
+from bedside_cloud.operator_tools.care import assign, patient, person, plan, release
+from bedside_cloud.operator_tools.endpoints import endpoints
+from bedside_cloud.operator_tools.fleet import fleet
+from bedside_cloud.operator_tools.options import JsonOption, StateOption
+from bedside_cloud.settings import DEFAULT_STATE
 from bedside_cloud.supervisor.board import LineScreen, TableScreen
 from bedside_cloud.supervisor.run import STATUS_FILE, up
 from bedside_cloud.supervisor.service import run_service
@@ -19,13 +24,18 @@ from bedside_cloud.supervisor.state import State, is_running
 app = typer.Typer(
     help="The cloud of Bedside: services, database and broker.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+app.add_typer(fleet, name="fleet")
+app.add_typer(person, name="person")
+app.add_typer(patient, name="patient")
+app.add_typer(plan, name="plan")
+app.command("assign")(assign)
+app.command("release")(release)
+app.command("endpoints")(endpoints)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
+
 out = Console()
 err = Console(stderr=True)
-
-StateOption = Annotated[
-    Path, typer.Option("--state", envvar="BEDSIDE_CLOUD_STATE", help="The folder that holds all of the cloud's data.")
-]
-DEFAULT_STATE = Path("bedside-cloud")
 
 
 class Verbosity:
@@ -89,10 +99,7 @@ def run_command(
 
 
 @app.command("status")
-def status_command(
-    state: StateOption = DEFAULT_STATE,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
+def status_command(state: StateOption = DEFAULT_STATE, json_: JsonOption = False) -> None:
     """What each process is doing.
 
     Example: bedside-cloud status --json
@@ -101,7 +108,7 @@ def status_command(
     if not is_running(state):
         raise OperatorError("The cloud is not running.", "", f"Start it: bedside-cloud up --state {state}")
     text = (state / STATUS_FILE).read_text(encoding="utf-8")
-    if as_json:
+    if json_:
         out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return
     for row in json.loads(text)["processes"]:

@@ -8,6 +8,9 @@ from bedside_cloud.bus.connection import BusSettings
 from bedside_cloud.database.pool import DatabaseSettings
 from bedside_cloud.engines.certificates.files import CertificateFiles
 
+DEFAULT_STATE = Path("bedside-cloud")
+"""Where a command looks when it is told nothing: below the current folder."""
+
 
 class Secret:
     """A text that is never printed: `reveal()` is the only way to it."""

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from bedside_cloud.errors import OperatorError
 SUPERUSER = "postgres"
 DATABASE = "bedside"
 HOST = "127.0.0.1"
+
+NEXT_DATABASE = "bedside_next"
+LAST_DATABASE = "bedside_last"
 
 SETTINGS = {
     "listen_addresses": HOST,
@@ -101,9 +106,12 @@ class Postgres:
         return wrapped(arguments, death_signal="INT", user=unprivileged_user())
 
     def dsn(self, role: str = SUPERUSER, password: str | None = None, database: str = DATABASE) -> str:
-        """A libpq connection string; without a password that of the superuser is used."""
+        """A libpq connection string. None stands for the superuser's password; empty leaves it out, for programs that
+        take it from their environment, where other users cannot read it."""
+        if password is None:
+            password = self.password
         return psycopg.conninfo.make_conninfo(
-            host=HOST, port=self.port, user=role, password=password or self.password, dbname=database
+            host=HOST, port=self.port, user=role, dbname=database, password=password or None
         )
 
     def answers(self) -> bool:
@@ -166,6 +174,29 @@ def provision_database(dsn: str, services: tuple[ServiceEntry, ...]) -> None:
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(schema, role))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA platform TO {}").format(role))
             connection.execute(sql.SQL("GRANT SELECT ON platform.generation TO {}").format(role))
+
+
+@contextmanager
+def swap_database(postgres: Postgres) -> Iterator[tuple[str, str]]:
+    """An empty database to be filled; when the block ends it takes the place of the present one, at once.
+
+    When the block raises, the present one stays and the new one is dropped.
+    """
+    new, old = sql.Identifier(NEXT_DATABASE), sql.Identifier(LAST_DATABASE)
+    present = sql.Identifier(DATABASE)
+    with psycopg.connect(postgres.dsn(database="postgres"), autocommit=True) as connection:
+        for leftover in (new, old):
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(leftover))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(new))
+        try:
+            yield NEXT_DATABASE, postgres.dsn(database=NEXT_DATABASE)
+        except BaseException:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+            raise
+        with connection.transaction():
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(present, old))
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(new, present))
+        connection.execute(sql.SQL("DROP DATABASE {}").format(old))
 
 
 def new_generation(dsn: str) -> str:

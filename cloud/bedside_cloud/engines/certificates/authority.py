@@ -217,3 +217,8 @@ def derived_key(secret: str) -> PrivateKey:
     """The P-256 key that a random secret of at least 256 bits stands for, the same every time."""
     number = int.from_bytes(hashlib.sha512(b"bedside key " + secret.encode()).digest())
     return ec.derive_private_key(number % (P256_ORDER - 1) + 1, ec.SECP256R1())
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """SHA-256 of the certificate in DER, lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
