@@ -75,6 +75,13 @@ class Processes:
         self._running.append(running)
         return running
 
+    def newest(self, name: str) -> Running:
+        """The last one that was started under this name; LookupError when there was none."""
+        for running in reversed(self._running):
+            if running.name == name:
+                return running
+        raise LookupError(name)
+
     async def stop(self) -> None:
         """Stop everything, the last started first; what does not stop in time is killed."""
         for running in reversed(self._running):
