@@ -38,10 +38,11 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One message of a lane: the subject that says whose it is, and its body."""
+    """One message of a lane: the subject that says whose it is, its body, and when the broker received it (UTC)."""
 
     subject: str
     body: bytes
+    received_at_ms: int
 
 
 Work = Callable[[Sequence[Arrived]], Awaitable[None]]
@@ -61,7 +62,7 @@ async def consume(bus: Bus, settings: StreamSettings, work: Work) -> None:
 
 async def _settle(messages: Sequence[Msg], work: Work) -> None:
     try:
-        await work([Arrived(message.subject, message.data) for message in messages])
+        await work([_arrived(message) for message in messages])
     except Unsettled as cause:
         LOG.warning("unsettled messages=%d cause=%s", len(messages), cause)
         for message in messages:
@@ -69,6 +70,10 @@ async def _settle(messages: Sequence[Msg], work: Work) -> None:
     else:
         for message in messages:
             await message.ack()
+
+
+def _arrived(message: Msg) -> Arrived:
+    return Arrived(message.subject, message.data, round(message.metadata.timestamp.timestamp() * 1000))
 
 
 class Unsettled(Exception):  # noqa: N818 - a state of the messages, not a fault

@@ -10,11 +10,15 @@ from bedside_profiles.wire.topics import SEQUENCED, UpLane, parse_topic
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A batch of a hub's own lane; its bad rows are in `batch.rejected`. `sha256` names the body they came in."""
+    """A batch of a hub's own lane; its bad rows are in `batch.rejected`.
+
+    `sha256` names the body they came in, `heard_at_ms` is when the broker received it (UTC).
+    """
 
     batch: Batch
     body: bytes
     sha256: str
+    heard_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Refused:
     reason: str
 
 
-def admit(subject: str, body: bytes) -> Admitted | Refused:
+def admit(subject: str, body: bytes, heard_at_ms: int) -> Admitted | Refused:
     """Decide on one message. The subject is the broker's word for who sent it; WireError if it is no hub's lane."""
     hub_id, lane = parse_topic(subject)
     if lane not in SEQUENCED:
@@ -41,4 +45,4 @@ def admit(subject: str, body: bytes) -> Admitted | Refused:
         return Refused(hub_id, lane, body, sha256, wrong.reason)
     if batch.header.hub_id != hub_id or batch.header.lane is not lane:
         return Refused(hub_id, lane, body, sha256, "the header names another hub or lane than the topic")
-    return Admitted(batch, body, sha256)
+    return Admitted(batch, body, sha256, heard_at_ms)

@@ -57,6 +57,7 @@ class Stored:
     """What one transaction did to a lane. `settled` is everything the cloud now has of it."""
 
     key: LaneKey
+    heard_at_ms: int = 0
     settled: tuple[Pair, ...] = ()
     readings: list[StoredReading] = field(default_factory=list)
     conflicts: int = 0
@@ -64,7 +65,7 @@ class Stored:
 
 
 async def store_batches(
-    connection: Connection, key: LaneKey, batches: Sequence[Admitted], assignments: Assignments, heard_at_ms: int
+    connection: Connection, key: LaneKey, batches: Sequence[Admitted], assignments: Assignments
 ) -> Stored:
     """Store what is new of `batches`, all of one lane, in the caller's transaction.
 
@@ -76,7 +77,7 @@ async def store_batches(
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - open_lane made it in this transaction
     before = Settled(joined((*to_pairs(row[0]), *to_pairs(row[1]))))
-    writer = _LaneWriter(connection, key, assignments, heard_at_ms)
+    writer = _LaneWriter(connection, key, assignments, min(one.heard_at_ms for one in batches))
     fresh: list[Pair] = []
     rejected: list[Pair] = []
     seen: set[int] = set()
@@ -91,7 +92,7 @@ async def store_batches(
         new_events = [one for one in batch.events if one.seq not in before and one.seq not in seen]
         await writer.compare(admitted, [one for one in batch.readings if one.seq in before])
         await writer.copy(new_readings)
-        await writer.alarms(new_alarms)
+        await writer.alarms(new_alarms, admitted.heard_at_ms)
         await writer.events(new_events)
         await writer.gaps(batch.gaps)
         sequences = [one.seq for one in new_readings]
@@ -102,7 +103,9 @@ async def store_batches(
         fresh += [(gap.first_seq, gap.last_seq) for gap in batch.gaps]
     writer.stored.settled = await _extend(connection, key, joined(fresh), joined(rejected))
     if writer.stored.readings:
-        message = StoredReadings(hub_id=key.hub_id, heard_at_ms=heard_at_ms, readings=tuple(writer.stored.readings))
+        message = StoredReadings(
+            hub_id=key.hub_id, heard_at_ms=writer.stored.heard_at_ms, readings=tuple(writer.stored.readings)
+        )
         await enqueue(connection, STORED_READINGS, key.hub_id, message.model_dump_json().encode())
     return writer.stored
 
@@ -143,8 +146,7 @@ class _LaneWriter:
         self._connection = connection
         self._key = key
         self._assignments = assignments
-        self._heard_at_ms = heard_at_ms
-        self.stored = Stored(key)
+        self.stored = Stored(key, heard_at_ms)
 
     async def copy(self, readings: Sequence[Reading]) -> None:
         if not readings:
@@ -194,7 +196,7 @@ class _LaneWriter:
             seq=one.seq,
         )
 
-    async def alarms(self, alarms: Sequence[Alarm]) -> None:
+    async def alarms(self, alarms: Sequence[Alarm], heard_at_ms: int) -> None:
         for one in alarms:
             await self._connection.execute(
                 SQL["insert_alarm"],
@@ -210,7 +212,7 @@ class _LaneWriter:
                 hub_id=self._key.hub_id,
                 store_id=self._key.store_id,
                 patient_id=one.patient_id,
-                heard_at_ms=self._heard_at_ms,
+                heard_at_ms=heard_at_ms,
                 alarm=one,
             )
             # Its own ordering key: an alarm never waits behind the same hub's readings.

@@ -11,7 +11,6 @@ from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.outbox import Relay
 from bedside_cloud.database.pool import Database, data_faults, unavailable
 from bedside_cloud.database.projection import Projection
-from bedside_cloud.database.times import utc_now_ms
 from bedside_cloud.ingest.admission import Admitted, Refused, admit
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.receipts import Receipts
@@ -42,9 +41,8 @@ class Worker:
     async def work(self, messages: Sequence[Arrived]) -> None:
         """Store the messages and publish their receipts; Unsettled while the database is away."""
         lanes, refused = sort_out(messages)
-        heard_at_ms = utc_now_ms()
         try:
-            stored = await self._store(lanes, refused, heard_at_ms)
+            stored = await self._store(lanes, refused)
         except unavailable as cause:
             raise Unsettled(type(cause).__name__) from cause
         self._relay.kick()
@@ -52,41 +50,34 @@ class Worker:
         for one in stored:
             await self._receipts.settled(one.key, one.settled, _rejections(lanes[one.key]))
             if one.readings:
-                live = StoredReadings(hub_id=one.key.hub_id, heard_at_ms=heard_at_ms, readings=tuple(one.readings))
+                live = StoredReadings(hub_id=one.key.hub_id, heard_at_ms=one.heard_at_ms, readings=tuple(one.readings))
                 await self._bus.publish(LIVE, live)
             if one.conflicts or one.dead_letters:
                 LOG.warning("not_all_admitted conflicts=%d dead_letters=%d", one.conflicts, one.dead_letters)
 
-    async def _store(
-        self, lanes: dict[LaneKey, list[Admitted]], refused: Sequence[Refused], heard_at_ms: int
-    ) -> list[Stored]:
+    async def _store(self, lanes: dict[LaneKey, list[Admitted]], refused: Sequence[Refused]) -> list[Stored]:
         try:
-            return await self._together(lanes, refused, heard_at_ms)
+            return await self._together(lanes, refused)
         except data_faults as cause:
             # One message that the database will not take must not hold up the others: each lane by itself.
             LOG.warning("storing_one_by_one cause=%s", type(cause).__name__)
         stored: list[Stored] = []
-        await self._together({}, refused, heard_at_ms)
+        await self._together({}, refused)
         for key, batches in lanes.items():
             for admitted in batches:
                 try:
-                    stored += await self._together({key: [admitted]}, (), heard_at_ms)
+                    stored += await self._together({key: [admitted]}, ())
                 except data_faults as cause:
-                    await self._together({}, [self._given_up(admitted, cause)], heard_at_ms)
+                    await self._together({}, [self._given_up(admitted, cause)])
         return stored
 
-    async def _together(
-        self, lanes: dict[LaneKey, list[Admitted]], refused: Sequence[Refused], heard_at_ms: int
-    ) -> list[Stored]:
+    async def _together(self, lanes: dict[LaneKey, list[Admitted]], refused: Sequence[Refused]) -> list[Stored]:
         if self._assignments.snapshot is not self._projection.current:
             self._assignments = Assignments(self._projection.current)
         assignments = self._assignments
         async with self._database.transaction() as connection:
             await store_refused(connection, refused)
-            return [
-                await store_batches(connection, key, batches, assignments, heard_at_ms)
-                for key, batches in lanes.items()
-            ]
+            return [await store_batches(connection, key, batches, assignments) for key, batches in lanes.items()]
 
     def _given_up(self, admitted: Admitted, cause: BaseException) -> Refused:
         header = admitted.batch.header
@@ -100,7 +91,7 @@ def sort_out(messages: Sequence[Arrived]) -> tuple[dict[LaneKey, list[Admitted]]
     refused: list[Refused] = []
     for message in messages:
         try:
-            decision = admit(message.subject, message.body)
+            decision = admit(message.subject, message.body, message.received_at_ms)
         except WireError as wrong:
             LOG.warning("not_a_lane reason=%s", wrong.reason)
             continue

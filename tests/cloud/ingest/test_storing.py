@@ -46,7 +46,7 @@ class Ingest:
         admitted = [accepted(encode_batch(batch), batch.header.lane) for batch in batches]
         key = LaneKey(HUB, batches[0].header.store_id, batches[0].header.lane)
         async with self.database.transaction() as connection:
-            return await store_batches(connection, key, admitted, assignments, NOON_MS)
+            return await store_batches(connection, key, admitted, assignments)
 
     def rows(self, table: str, order: str = "1") -> list[dict[str, Any]]:
         with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
@@ -54,7 +54,7 @@ class Ingest:
 
 
 def accepted(body: bytes, lane: UpLane = UpLane.READINGS) -> Admitted:
-    decision = admit(subject(HUB, lane), body)
+    decision = admit(subject(HUB, lane), body, NOON_MS)
     assert isinstance(decision, Admitted)
     return decision
 
@@ -122,7 +122,7 @@ async def test_a_bad_row_becomes_a_dead_letter_and_the_others_are_stored(ingest:
     body["columns"]["value"]["values"][1] = "ninety"  # type: ignore[index]
     bad = accepted(encode_map(body))
     async with ingest.database.transaction() as connection:
-        stored = await store_batches(connection, LANE, [bad, bad], ASSIGNED, NOON_MS)
+        stored = await store_batches(connection, LANE, [bad, bad], ASSIGNED)
     assert [row["seq"] for row in ingest.rows("readings", "seq")] == [1, 3]
     (letter,) = ingest.rows("dead_letters")
     assert (letter["seq"], letter["sha256"], letter["body"]) == (2, bad.sha256, bad.body)
@@ -164,7 +164,7 @@ async def test_a_gap_settles_the_sequences_it_replaces(ingest: Ingest) -> None:
 
 async def test_a_body_that_cannot_be_read_is_kept_whole_once(ingest: Ingest) -> None:
     body = b"\xc1" * 1000
-    refused = admit(subject(HUB, UpLane.READINGS), body)
+    refused = admit(subject(HUB, UpLane.READINGS), body, NOON_MS)
     assert isinstance(refused, Refused)
     async with ingest.database.transaction() as connection:
         await store_refused(connection, [refused, refused])
@@ -188,6 +188,6 @@ async def test_two_workers_on_one_lane_store_each_reading_once(ingest: Ingest) -
 def test_a_header_that_names_another_hub_than_the_topic_is_refused() -> None:
     body = encode_batch(batch(reading(seq=1)))
     for topic in (subject("hub-0002", UpLane.READINGS), subject(HUB, UpLane.WAVEFORMS)):
-        decision = admit(topic, body)
+        decision = admit(topic, body, NOON_MS)
         assert isinstance(decision, Refused)
         assert "another hub or lane" in decision.reason
