@@ -42,6 +42,20 @@ class TestDatabase:
         assert schema is not None
         return DatabaseSettings(self.postgres.dsn(service, PASSWORDS[service], self.name), schema)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While the block runs every connection to this database is cut and none is taken."""
+        name = sql.Identifier(self.name)
+        with psycopg.connect(self.postgres.dsn(database="postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (self.name,)
+            )
+            try:
+                yield
+            finally:
+                connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+
 
 @contextmanager
 def running_postgres(postgres: Postgres) -> Iterator[subprocess.Popen[bytes]]:

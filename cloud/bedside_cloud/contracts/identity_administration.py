@@ -81,12 +81,14 @@ class HubAccessRequest(Message):
 
 
 class HubAccessEntry(Message):
-    """One enrolled hub. `certificate_ends_ms` is when its newest certificate ends."""
+    """One enrolled hub. `certificate_ends_ms` is when its newest certificate ends; `oversized` counts how often the
+    broker cut it because of a message above its limit."""
 
     hub_id: str
     access: Access
     enrolled_at_ms: int
     certificate_ends_ms: int
+    oversized: int = 0
 
 
 class HubAccessList(Message):

@@ -1,13 +1,28 @@
-"""Cutting a hub's live connections: the broker itself would let them be until they end."""
+"""Hubs' live connections: cutting them, which the broker itself would not do, and hearing why it cut one."""
 
 import json
 import logging
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import BusError
+from bedside_cloud.engines.broker import ACCOUNT
 from bedside_cloud.identity.callout import RENEWAL_SUFFIX
 
+DISCONNECTS = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
+OVERSIZED = "Maximum Message Payload Exceeded"
+"""The broker's word for a client that sent more than its limit."""
+
 LOG = logging.getLogger(__name__)
+
+
+def oversized_sender(event: bytes) -> str | None:
+    """The hub that the broker cut for a message above its limit, by its notice of a disconnection; None otherwise."""
+    notice = json.loads(event)
+    client = notice["client"]
+    if notice["reason"] != OVERSIZED or client.get("client_type") != "mqtt":
+        return None
+    user: str = client["user"]
+    return user
 
 
 class Connections:

@@ -33,7 +33,8 @@ SELECT
     hubs.hub_id,
     hubs.access,
     hubs.enrolled_at,
-    coalesce((SELECT max(ends_at) FROM certificates WHERE certificates.hub_id = hubs.hub_id), hubs.enrolled_at)
+    coalesce((SELECT max(ends_at) FROM certificates WHERE certificates.hub_id = hubs.hub_id), hubs.enrolled_at),
+    hubs.oversized
 FROM hubs
 ORDER BY hubs.hub_id
 
@@ -62,3 +63,6 @@ ON CONFLICT (name) DO UPDATE SET failures = failed_logins.failures + 1, last_at 
 
 -- name: forget_failed_logins
 DELETE FROM failed_logins WHERE name = %(name)s
+
+-- name: count_oversized
+UPDATE hubs SET oversized = oversized + 1 WHERE hub_id = %(hub_id)s

@@ -10,7 +10,7 @@ from bedside_cloud.contracts.identity_administration import CHANGED, HUB_ENROLLE
 from bedside_cloud.database.pool import Database, unavailable
 from bedside_cloud.engines.certificates.authority import derived_key
 from bedside_cloud.identity import store
-from bedside_cloud.identity.connections import Connections
+from bedside_cloud.identity.connections import DISCONNECTS, Connections, oversized_sender
 from bedside_cloud.identity.doorkeeper import Doorkeeper
 from bedside_cloud.identity.endpoints import Endpoints
 from bedside_cloud.identity.snapshot import Snapshot, Snapshots
@@ -62,7 +62,19 @@ async def main(settings: ServiceSettings) -> None:
             async def enrolled(hub_id: str) -> None:
                 await bus.publish(HUB_ENROLLED, HubEnrolled(hub_id=hub_id))
 
+            async def on_disconnect(_subject: str, body: bytes) -> None:
+                hub_id = oversized_sender(body)
+                if hub_id is None:
+                    return
+                LOG.warning("oversized hub=%s", hub_id)
+                try:
+                    async with database.transaction() as connection:
+                        await store.count_oversized(connection, hub_id)
+                except unavailable as cause:
+                    LOG.warning("oversized_not_counted hub=%s cause=%s", hub_id, type(cause).__name__)
+
             await bus.subscribe(CHANGED, on_changed)
+            await system.subscribe(DISCONNECTS, on_disconnect, queue="identity")
             issuing = settings.certificates.issuing(settings.secrets["ca.issuing"].reveal())
             tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))
             endpoints = Endpoints(database, issuing, settings.certificates.root(), tokens, utc_now, changed, enrolled)

@@ -59,10 +59,19 @@ async def hubs(connection: Connection) -> tuple[HubAccessEntry, ...]:
     rows = await fetch_all(connection, SQL["hubs"], {})
     return tuple(
         HubAccessEntry(
-            hub_id=hub_id, access=access, enrolled_at_ms=to_ms(enrolled_at), certificate_ends_ms=to_ms(ends_at)
+            hub_id=hub_id,
+            access=access,
+            enrolled_at_ms=to_ms(enrolled_at),
+            certificate_ends_ms=to_ms(ends_at),
+            oversized=oversized,
         )
-        for hub_id, access, enrolled_at, ends_at in rows
+        for hub_id, access, enrolled_at, ends_at, oversized in rows
     )
+
+
+async def count_oversized(connection: Connection, hub_id: str) -> None:
+    """The broker cut the hub once more because of a message above its limit."""
+    await connection.execute(SQL["count_oversized"], {"hub_id": hub_id})
 
 
 async def snapshot(connection: Connection) -> Snapshot:

@@ -110,8 +110,9 @@ def hub_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> No
         online = "online" if one.online else "offline"
         ends = utc(entry.certificate_ends_ms) if entry else "–"
         version = "–" if one.plan_version is None else str(one.plan_version)
-        rows.append((one.hub_id, online, allowed, one.state, utc(one.last_seen_ms), version, ends))
-    columns = ("hub", "link", "access", "use", "last seen", "plan", "certificate ends")
+        oversized = str(entry.oversized) if entry else "–"
+        rows.append((one.hub_id, online, allowed, one.state, utc(one.last_seen_ms), version, ends, oversized))
+    columns = ("hub", "link", "access", "use", "last seen", "plan", "certificate ends", "too big")
     table(columns, rows, "No hub yet. Make a claim: bedside-cloud fleet claim new --hub-id ID")
 
 
