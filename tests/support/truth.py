@@ -1,0 +1,77 @@
+"""What the simulator emitted against what the database holds: the comparison that every journey ends with."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bedside_sim.household import Household
+from bedside_sim.journal import read_journal
+from bedside_sim.processes import ask, command
+
+Row = tuple[str, float | None, str | None, str]
+"""Metric, value, range flag, modality."""
+
+
+def emitted(journal: Path) -> dict[str, list[Row]]:
+    """Device → what it really emitted, in order."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for entry in read_journal(journal):
+        rows[entry.device_id].append((entry.metric, entry.value, entry.range_flag, entry.modality))
+    return dict(rows)
+
+
+def stored(dsn: str) -> dict[str, list[Row]]:
+    """Device → what the database holds of it, in the order in which the hub heard it."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    statement = (
+        "SELECT device_id, metric, value, range_flag, modality FROM ingest.readings ORDER BY device_id, taken_at, seq"
+    )
+    with psycopg.connect(dsn) as connection:
+        for device_id, *row in connection.execute(statement):
+            rows[device_id].append((row[0], row[1], row[2], row[3]))
+    return dict(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two accounts of one device differ; empty lists when they do not."""
+
+    device_id: str
+    missing: list[tuple[int, Row]]
+    surplus: list[tuple[int, Row]]
+
+
+def differences(truth: dict[str, list[Row]], database: dict[str, list[Row]]) -> list[Difference]:
+    """Per device, what is missing from the database and what is there too often; exact order included."""
+    import difflib
+
+    found = []
+    for device_id in sorted({*truth, *database}):
+        was, present = truth.get(device_id, []), database.get(device_id, [])
+        if was == present:
+            continue
+        missing: list[tuple[int, Row]] = []
+        surplus: list[tuple[int, Row]] = []
+        for kind, a, b, c, d in difflib.SequenceMatcher(None, was, present, autojunk=False).get_opcodes():
+            if kind != "equal":
+                missing += list(enumerate(was[a:b], a))
+                surplus += list(enumerate(present[c:d], c))
+        found.append(Difference(device_id, missing, surplus))
+    return found
+
+
+async def hub_status(household: Household) -> dict[str, Any]:
+    """What `bedside-agent status --json` says."""
+    answer = await ask(command("bedside-agent"), "status", "--json", "--state", str(household.hub_state))
+    return dict(answer)
+
+
+async def drained(household: Household, seconds: float = 90) -> None:
+    """Until the hub holds nothing that the cloud has not stored."""
+    async with asyncio.timeout(seconds):
+        while any((await hub_status(household))["waiting"].values()):
+            await asyncio.sleep(0.5)
