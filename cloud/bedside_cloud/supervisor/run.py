@@ -128,7 +128,7 @@ async def _all_up(children: tuple[Child, ...], stopped: asyncio.Task[bool]) -> b
 def _until(answers: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
     async def wait() -> None:
         # Another process has no event that we could wait for.
-        while not await asyncio.to_thread(answers):  # noqa: ASYNC110
+        while not await asyncio.to_thread(answers):
             await asyncio.sleep(0.05)
 
     return wait
