@@ -39,9 +39,9 @@ class Settings:
     radio: str = "bluez"
     """`bluez`: the computer's own adapter. `bumble:TRANSPORT`: an adapter without a driver, or a simulated one."""
 
-    commit_window_ms: int = _whole(200, 1, 1000)
-    """Milliseconds after which a reading is on the disk. Shorter wears the SD card, longer risks more in a power cut;
-    a fifth of a second is not noticed on a screen. Alarms never wait."""
+    commit_window_ms: int = _whole(200, 1, 200)
+    """Milliseconds after which a reading is on the disk; five times that when many come. Shorter wears the SD card,
+    longer risks more in a power cut; a fifth of a second is not noticed on a screen. Alarms never wait."""
 
     status_seconds: int = _whole(20, 1, 3600)
     """Seconds between two status messages. Each is answered with receipts: this is how soon a lost one heals."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from bedside_agent.buffer import retention
 from bedside_agent.buffer.database import LANES, Damaged, Database, Group, Item, Kept, Mark
-from bedside_agent.buffer.pending import Pending
+from bedside_agent.buffer.pending import Pending, window_seconds
 from bedside_agent.buffer.ranges import Range, Ranges, of_sequences, subtract
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.clock import Clock
@@ -207,7 +207,9 @@ class Store:
     # The writer --------------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        while await self._pending.due(self._window_seconds):
+        now = asyncio.get_running_loop().time
+        window, committed_at = self._window_seconds, now()
+        while await self._pending.due(window):
             while alarm := self._pending.next_alarm():
                 await self._commit(*alarm)
             group, futures = self._pending.rest()
@@ -216,6 +218,8 @@ class Store:
             if not group.is_empty():
                 self._add_marks(group)
                 await self._commit(group, futures)
+                window = window_seconds(self._window_seconds, len(group.readings), now() - committed_at)
+                committed_at = now()
         try:
             await self._save_settled()
         except StoreWriteError as error:

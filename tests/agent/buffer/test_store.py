@@ -11,6 +11,7 @@ from tests.support.clock import ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
 from bedside_agent.buffer.database import Group
+from bedside_agent.buffer.pending import window_seconds
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import StoreWriteError
@@ -234,7 +235,7 @@ async def test_a_real_write_lock_is_waited_out(tmp_path: Path, monkeypatch: pyte
         blocker = sqlite3.connect(tmp_path / "buffer.db", isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         _, committed = store.append_readings([reading()])
-        while store.failing is None:  # noqa: ASYNC110 - nothing announces a failure
+        while store.failing is None:
             await asyncio.sleep(0)
         assert not committed.done()
         blocker.execute("ROLLBACK")
@@ -251,3 +252,11 @@ async def test_a_dead_writer_is_told_to_whoever_watches(tmp_path: Path, monkeypa
     with pytest.raises(ValueError, match="negative"):
         await store.close()
     store._database.close()
+
+
+def test_the_commit_window_grows_only_under_load() -> None:
+    assert window_seconds(0.2, 0, 0.2) == 0.2
+    assert window_seconds(0.2, 1, 0.2) == 0.2
+    assert window_seconds(0.2, 2, 0.2) == 1.0
+    assert window_seconds(0.2, 10, 1.0) == 1.0
+    assert window_seconds(0.2, 7, 1.0) == 0.2
