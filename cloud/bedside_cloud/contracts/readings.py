@@ -80,13 +80,19 @@ class LatestAnswer(Message):
 
 
 class TrendRequest(Message):
-    """Readings of one metric of one patient with `from_ms` ≤ taken_at < `until_ms`, at most `most` (newest win)."""
+    """Readings of one metric of one patient with `from_ms` ≤ taken_at < `until_ms`, at most `most` (newest win).
+
+    With `columns` the time is cut into so many equal spans, and of each only the lowest and the highest reading are
+    answered: a picture of so many columns shows every dip, however long the time. A reading without a number counts
+    as lower or higher than every number.
+    """
 
     patient_id: str
     metric: Metric
     from_ms: int
     until_ms: int
     most: int = 5000
+    columns: int | None = None
 
 
 class TrendPoint(Message):

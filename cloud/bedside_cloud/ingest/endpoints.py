@@ -53,18 +53,19 @@ class Endpoints:
         )
 
     async def trend(self, request: TrendRequest) -> TrendAnswer:
+        parameters = {
+            "patient_id": request.patient_id,
+            "metric": request.metric.value,
+            "from_at": to_time(request.from_ms),
+            "until_at": to_time(request.until_ms),
+        }
         async with self._database.transaction() as connection:
-            rows = await fetch_all(
-                connection,
-                SQL["trend"],
-                {
-                    "patient_id": request.patient_id,
-                    "metric": request.metric.value,
-                    "from_at": to_time(request.from_ms),
-                    "until_at": to_time(request.until_ms),
-                    "most": request.most,
-                },
-            )
+            if request.columns is None:
+                rows = await fetch_all(connection, SQL["trend"], {**parameters, "most": request.most})
+            else:
+                column_ms = max(1.0, (request.until_ms - request.from_ms) / request.columns)
+                columns = {"from_ms": request.from_ms, "column_ms": column_ms}
+                rows = await fetch_all(connection, SQL["trend_extremes"], {**parameters, **columns})
         return TrendAnswer(
             points=tuple(TrendPoint(taken_at_ms=at, value=value, range_flag=flag) for at, value, flag in rows)
         )

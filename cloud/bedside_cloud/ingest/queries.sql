@@ -87,6 +87,24 @@ FROM (
 ) AS newest
 ORDER BY taken_at_ms
 
+-- name: trend_extremes
+SELECT DISTINCT extreme[2]::bigint AS taken_at_ms,
+    CASE WHEN extreme[1] NOT IN ('-Infinity', 'Infinity') THEN extreme[1] END AS value,
+    CASE extreme[1] WHEN '-Infinity' THEN 'below' WHEN 'Infinity' THEN 'above' END AS range_flag
+FROM (
+    SELECT min(ARRAY[held, at_ms]) AS lowest, max(ARRAY[held, at_ms]) AS highest
+    FROM (
+        SELECT CASE range_flag WHEN 'below' THEN '-Infinity' WHEN 'above' THEN 'Infinity' ELSE value END AS held,
+            (extract(epoch FROM taken_at) * 1000)::float8 AS at_ms
+        FROM readings
+        WHERE patient_id = %(patient_id)s AND metric = %(metric)s
+        AND taken_at >= %(from_at)s AND taken_at < %(until_at)s
+    ) AS each_reading
+    GROUP BY floor((at_ms - %(from_ms)s) / %(column_ms)s)
+) AS spans
+CROSS JOIN LATERAL (VALUES (lowest), (highest)) AS extremes (extreme)
+ORDER BY taken_at_ms
+
 -- name: unassigned
 SELECT hub_id, device_id, count(*), (extract(epoch FROM min(taken_at)) * 1000)::bigint,
     (extract(epoch FROM max(taken_at)) * 1000)::bigint
