@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bedside_agent.errors import IdentityError, UntrustedError
 
@@ -97,8 +97,19 @@ def verify_chain(leaf: bytes, others: Sequence[bytes], root: bytes, at_ms: int |
 
 
 def verify_signature(certificate: bytes, signature: bytes, message: bytes) -> None:
-    """UntrustedError unless `signature` is ECDSA with SHA-256 over `message` by the certificate's key."""
-    key = _load(certificate).public_key()
+    """UntrustedError unless `signature` is ECDSA with SHA-256 over `message` by the key of a signing certificate.
+
+    A signing certificate has the extended key usage codeSigning: the name alone would let a hub sign that was enrolled
+    under the signer's name.
+    """
+    signer = _load(certificate)
+    try:
+        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError) as cause:
+        raise UntrustedError("the certificate is not for signing") from cause
+    if ExtendedKeyUsageOID.CODE_SIGNING not in usage:
+        raise UntrustedError("the certificate is not for signing")
+    key = signer.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise UntrustedError("the signer's key is of another kind")
     try:

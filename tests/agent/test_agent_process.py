@@ -33,7 +33,7 @@ from bedside_profiles.wire.topics import DownLane, UpLane
 from bedside_sim.pty import SerialLine
 
 CA = certificates.Authority()
-REGISTRY = CA.leaf("registry")
+REGISTRY = CA.signer()
 NONIN = "nonin-1"
 WAIT_SECONDS = 20.0
 PLAN = plan(

@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,16 @@ class Authority:
         end: dt.datetime = END,
         issuer: Leaf | None = None,
         host: str = "localhost",
+        purposes: Sequence[x509.ObjectIdentifier] = PURPOSES,
     ) -> Leaf:
         """A certificate for `common_name`, as a server for `host`; for localhost also for loopback's address."""
-        return self._make(common_name, issuer or self.issuing, authority=False, start=start, end=end, host=host)
+        return self._make(
+            common_name, issuer or self.issuing, authority=False, start=start, end=end, host=host, purposes=purposes
+        )
+
+    def signer(self, common_name: str = "registry", *, end: dt.datetime = END, issuer: Leaf | None = None) -> Leaf:
+        """A certificate that may sign documents."""
+        return self.leaf(common_name, end=end, issuer=issuer, purposes=[ExtendedKeyUsageOID.CODE_SIGNING])
 
     def sign_request(self, request_der: bytes) -> x509.Certificate:
         """What an enrolment server makes of a request."""
@@ -102,11 +110,20 @@ class Authority:
         start: dt.datetime = EPOCH,
         end: dt.datetime = END,
         host: str = "localhost",
+        purposes: Sequence[x509.ObjectIdentifier] = PURPOSES,
     ) -> Leaf:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = self._build(
-            subject, key.public_key(), issuer, authority=authority, own_key=key, start=start, end=end, host=host
+            subject,
+            key.public_key(),
+            issuer,
+            authority=authority,
+            own_key=key,
+            start=start,
+            end=end,
+            host=host,
+            purposes=purposes,
         )
         below_root = () if issuer is None or issuer is getattr(self, "root", None) else (issuer.certificate,)
         return Leaf(certificate, key, (*below_root, *(issuer.issuers if issuer else ())))
@@ -122,6 +139,7 @@ class Authority:
         start: dt.datetime = EPOCH,
         end: dt.datetime = END,
         host: str = "localhost",
+        purposes: Sequence[x509.ObjectIdentifier] = PURPOSES,
     ) -> x509.Certificate:
         assert isinstance(public_key, ec.EllipticCurvePublicKey)
         signer = issuer.key if issuer else own_key
@@ -156,7 +174,7 @@ class Authority:
             if host == "localhost":
                 names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-            builder = builder.add_extension(x509.ExtendedKeyUsage(PURPOSES), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         return builder.sign(signer, hashes.SHA256())
 
 

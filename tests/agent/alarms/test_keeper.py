@@ -22,7 +22,7 @@ from bedside_profiles.wire.command import Outcome
 from bedside_profiles.wire.topics import UpLane
 
 CA = certificates.Authority()
-REGISTRY = CA.leaf("registry")
+REGISTRY = CA.signer()
 SECOND_BOOT = "88888888-8888-4888-8888-888888888888"
 
 

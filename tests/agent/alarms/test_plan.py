@@ -16,7 +16,7 @@ from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.signed import DocumentKind, SignedDocument
 
 CA = certificates.Authority()
-REGISTRY = CA.leaf("registry")
+REGISTRY = CA.signer()
 HUB_AUTHORITY = Authority(HUB, CA.root.der)
 COMMAND = Command(SCHEMA_VERSION, EPISODE, HUB, "report_status", NOON_MS)
 
@@ -27,17 +27,17 @@ def test_a_plan_signed_by_the_registry_is_read() -> None:
 
 
 def test_a_plan_signed_straight_below_the_root_is_read() -> None:
-    assert HUB_AUTHORITY.care_plan(CA.leaf("registry", issuer=CA.root).sign(plan())) == plan()
+    assert HUB_AUTHORITY.care_plan(CA.signer(issuer=CA.root).sign(plan())) == plan()
 
 
 def expired() -> SignedDocument:
     end = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    return CA.leaf("registry", end=end).sign(plan(issued_at_ms=NOON_MS))
+    return CA.signer(end=end).sign(plan(issued_at_ms=NOON_MS))
 
 
 def below_a_leaf() -> SignedDocument:
     hub = CA.leaf(HUB)
-    forged = CA.leaf("registry", issuer=hub)
+    forged = CA.signer(issuer=hub)
     assert len(forged.issuers) == 2
     return forged.sign(plan())
 
@@ -49,9 +49,10 @@ def a_command_as_a_plan() -> SignedDocument:
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        (CA.leaf("registry-2").sign(plan()), "not the registry"),
-        (CA.leaf(HUB).sign(plan()), "not the registry"),
-        (certificates.Authority().leaf("registry").sign(plan()), "does not lead to the root"),
+        (CA.signer("registry-2").sign(plan()), "not the registry"),
+        (CA.signer(HUB).sign(plan()), "not the registry"),
+        (CA.leaf("registry").sign(plan()), "not for signing"),
+        (certificates.Authority().signer().sign(plan()), "does not lead to the root"),
         (REGISTRY.sign(plan(hub_id="hub-0002")), "another hub"),
         (replace(REGISTRY.sign(plan()), body=REGISTRY.sign(plan(version=2)).body), "signature is wrong"),
         (replace(REGISTRY.sign(plan()), signature=b""), "signature is wrong"),

@@ -16,7 +16,7 @@ from bedside_profiles.wire.command import Command, Outcome
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 
 CA = certificates.Authority()
-REGISTRY = CA.leaf("registry")
+REGISTRY = CA.signer()
 
 
 def command(number: int = 1, kind: str = "report_status", *, expires_at_ms: int = NOON_MS + 1000) -> Command:

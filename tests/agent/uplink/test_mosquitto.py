@@ -34,7 +34,7 @@ from bedside_profiles.wire.topics import DownLane, UpLane, topic
 pytestmark = pytest.mark.mosquitto
 
 CA = certificates.Authority()
-REGISTRY = CA.leaf("registry")
+REGISTRY = CA.signer()
 LIMITS = Limits(batch_bytes=2048, window_bytes=4096, receipt_timeout_ms=300)
 
 
