@@ -78,12 +78,14 @@ class AlertRecord:
 
 
 def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
-    """The alert after a source raised the condition: a new one, or the active one with one more source.
+    """The alert after a source raised the condition: a new one, or the one it belongs to with one more source.
 
-    A later raise brings its value with it and may make the priority higher, never lower.
+    It belongs to the active alert, and to one that is over when it speaks of a moment within it: hub and cloud see
+    the same occurrence at different times when data come late, and it must not become two alerts. A later raise
+    brings its value with it and may make the priority higher, never lower.
     """
     word = Word(present=True, said_at_ms=raise_.at_ms)
-    if present is None or not present.active:
+    if present is None or not (present.active or covers(present, raise_.at_ms)):
         return AlertRecord(
             alert_id=str(uuid.uuid4()),
             first=raise_,
@@ -100,7 +102,13 @@ def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
         value=raise_.value,
         range_flag=raise_.range_flag,
         sources={**present.sources, raise_.source: word},
+        cleared_at_ms=None,
     )
+
+
+def covers(alert: AlertRecord, at_ms: int) -> bool:
+    """Whether an alert that is over was present at a moment."""
+    return alert.cleared_at_ms is not None and alert.first.onset_ms <= at_ms <= alert.cleared_at_ms
 
 
 def cleared(present: AlertRecord, source: AlertSource, at_ms: int) -> AlertRecord:
@@ -111,7 +119,7 @@ def cleared(present: AlertRecord, source: AlertSource, at_ms: int) -> AlertRecor
         present,
         version=present.version + 1,
         sources=sources,
-        cleared_at_ms=None if held else at_ms,
+        cleared_at_ms=None if held else max(word.said_at_ms for word in sources.values()),
     )
 
 

@@ -10,6 +10,18 @@ SELECT alerts.*, (
 FROM alerts
 WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(test)s AND cleared_at IS NULL
 
+-- name: alert_around
+SELECT alerts.*, (
+    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
+        present, (extract(epoch FROM said_at) * 1000)::bigint
+    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
+) AS sources
+FROM alerts
+WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(test)s
+AND (cleared_at IS NULL OR (onset_at <= %(at)s AND cleared_at >= %(at)s))
+ORDER BY cleared_at DESC NULLS FIRST
+LIMIT 1
+
 -- name: alert_by_id
 SELECT alerts.*, (
     SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(

@@ -33,6 +33,15 @@ async def active_alert(connection: Connection, patient_id: str, condition: str, 
     return rows[0] if rows else None
 
 
+async def alert_around(
+    connection: Connection, patient_id: str, condition: str, at_ms: int, *, test: bool
+) -> AlertRecord | None:
+    """The active alert of one condition, else one that is over but was present at `at_ms`."""
+    parameters = {"patient_id": patient_id, "condition": condition, "test": test, "at": to_time(at_ms)}
+    rows = await _records(connection, "alert_around", parameters)
+    return rows[0] if rows else None
+
+
 async def alert_by_id(connection: Connection, alert_id: str) -> AlertRecord | None:
     """An alert by its id."""
     rows = await _records(connection, "alert_by_id", {"alert_id": alert_id})

@@ -26,9 +26,9 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
         return []
     await store.lock_patient(connection, plan.patient_id)
     alarm = said.alarm
-    present = await store.active_alert(connection, plan.patient_id, alarm.condition, test=alarm.test)
     if alarm.state is AlarmState.CLEARED:
         await store.end_episode(connection, alarm.episode, alarm.at_ms)
+        present = await store.active_alert(connection, plan.patient_id, alarm.condition, test=alarm.test)
         if present is None or AlertSource.HUB not in present.sources:
             return []
         return [await _save_cleared(connection, present, AlertSource.HUB, alarm.at_ms)]
@@ -53,7 +53,7 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
         episode=alarm.episode,
         test=alarm.test,
     )
-    changed = [await _save_raised(connection, present, raise_)]
+    changed = [await _save_raised(connection, raise_)]
     ended_at_ms = await store.episode_end(connection, alarm.episode)
     if ended_at_ms is not None:
         changed.append(await _save_cleared(connection, changed[-1], AlertSource.HUB, ended_at_ms))
@@ -118,8 +118,8 @@ async def _keep(
 
 async def _follow(connection: Connection, plan: Plan, transition: Transition, heard_at_ms: int) -> Changed:
     rule, reading = transition.rule, transition.reading
-    present = await store.active_alert(connection, plan.patient_id, rule.condition, test=False)
     if transition.change is Change.CLEARED:
+        present = await store.active_alert(connection, plan.patient_id, rule.condition, test=False)
         if present is None or AlertSource.CLOUD not in present.sources:
             return []
         return [await _save_cleared(connection, present, AlertSource.CLOUD, transition.at_ms)]
@@ -141,10 +141,11 @@ async def _follow(connection: Connection, plan: Plan, transition: Transition, he
         rule_id=rule.rule_id,
         plan_version=plan.version,
     )
-    return [await _save_raised(connection, present, raise_)]
+    return [await _save_raised(connection, raise_)]
 
 
-async def _save_raised(connection: Connection, present: AlertRecord | None, raise_: Raise) -> AlertRecord:
+async def _save_raised(connection: Connection, raise_: Raise) -> AlertRecord:
+    present = await store.alert_around(connection, raise_.patient_id, raise_.condition, raise_.at_ms, test=raise_.test)
     record = lifecycle.raised(present, raise_)
     await store.save_alert(connection, record, "raised", source=raise_.source)
     return record

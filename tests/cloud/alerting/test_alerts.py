@@ -194,6 +194,18 @@ async def test_an_episode_already_over_when_it_arrives_is_one_alert_that_is_over
     assert not alert.active
 
 
+async def test_readings_that_come_after_their_alarm_is_over_belong_to_the_same_alert(line: Timeline) -> None:
+    (raised,) = await line.hub(12, onset_ms=NOON_MS)
+    await line.acknowledge(raised.alert_id, 15)
+    await line.hub(30, AlarmState.CLEARED)
+    reopened, over = await line.readings((0, 85), (11, 85), (31, 95))
+    assert {reopened.alert_id, over.alert_id} == {raised.alert_id}
+    assert (reopened.active, over.active) == (True, False)
+    assert over.acknowledged_name == "nurse"
+    assert over.cleared_at_ms == NOON_MS + 31_000
+    assert len(await line.listed()) == 1
+
+
 async def test_a_silent_hub_holds_an_alert_until_it_is_stale(line: Timeline) -> None:
     await line.hub(10)
     await line.readings((0, 85), (12, 85))
