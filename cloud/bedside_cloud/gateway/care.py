@@ -1,6 +1,7 @@
 """What one viewer may see, fetched from the services that own it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bedside_cloud.bus.connection import Bus
@@ -74,10 +75,24 @@ class Care:
     async def trend(
         self, viewer: Viewer, patient_id: str, metric: Metric, from_ms: int, until_ms: int
     ) -> tuple[TrendPoint, ...]:
-        """Readings of one metric of a patient in the viewer's care."""
+        """The newest readings of one metric of a patient in the viewer's care."""
         await self.patient(viewer, patient_id)
         request = TrendRequest(patient_id=patient_id, metric=metric, from_ms=from_ms, until_ms=until_ms)
         return (await self._bus.request(readings.TREND, request, TrendAnswer)).points
+
+    async def shapes(
+        self, viewer: Viewer, patient_id: str, metrics: Sequence[Metric], from_ms: int, until_ms: int, columns: int
+    ) -> dict[Metric, tuple[TrendPoint, ...]]:
+        """The lowest and highest readings of each of `columns` equal spans, for a picture of a patient in care."""
+        await self.patient(viewer, patient_id)
+
+        async def shape(metric: Metric) -> tuple[TrendPoint, ...]:
+            request = TrendRequest(
+                patient_id=patient_id, metric=metric, from_ms=from_ms, until_ms=until_ms, columns=columns
+            )
+            return (await self._bus.request(readings.TREND, request, TrendAnswer)).points
+
+        return dict(zip(metrics, await asyncio.gather(*map(shape, metrics)), strict=True))
 
     async def plan(self, viewer: Viewer, patient_id: str) -> Plan | None:
         """The limits in force for a patient in the viewer's care."""

@@ -15,12 +15,16 @@ from bedside_cloud.contracts import alerts, readings, registry
 from bedside_cloud.contracts.alerts import Alert
 from bedside_cloud.contracts.readings import StoredReadings
 from bedside_cloud.database.times import utc_now_ms
-from bedside_cloud.gateway.wording import SHORT, number, sentence
+from bedside_cloud.gateway.wording import sentence
+from bedside_cloud.gateway.worklist import figure_text, is_vital
 
 LOG = logging.getLogger(__name__)
 
 BEAT_SECONDS = 3.0
 """Between heartbeats; the page turns red after three missed ones."""
+
+RETRY_MS = 1000
+"""After how long a browser whose stream broke tries again."""
 
 QUEUE_LENGTH = 256
 
@@ -42,7 +46,7 @@ class Screen:
 
     async def stream(self) -> AsyncIterator[str]:
         """Server-sent events (WHATWG HTML, 9.2), with a heartbeat whenever nothing else happened."""
-        yield _event("hello", json.dumps({"now_ms": utc_now_ms()}))
+        yield f"retry: {RETRY_MS}\n" + _event("hello", json.dumps({"now_ms": utc_now_ms()}))
         while True:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -104,12 +108,12 @@ class Live:
 
     async def _on_readings(self, _subject: str, body: bytes) -> None:
         for reading in StoredReadings.model_validate_json(body).readings:
-            if reading.metric not in SHORT:
+            if not is_vital(reading):
                 continue
             data: dict[str, object] = {
                 "patient_id": reading.patient_id,
                 "metric": reading.metric.value,
-                "text": number(reading.metric, reading.value, reading.range_flag),
+                "text": figure_text(reading),
                 "taken_at_ms": reading.taken_at_ms,
             }
             for screen in self._screens:

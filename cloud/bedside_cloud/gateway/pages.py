@@ -1,34 +1,31 @@
 """The console's pages: server-rendered, readable without script, kept live by a little of it."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.templating import Jinja2Templates
-from markupsafe import Markup
 
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest
 from bedside_cloud.database.times import utc_now_ms
 from bedside_cloud.gateway.api import technical
-from bedside_cloud.gateway.care import Care, ForbiddenError
+from bedside_cloud.gateway.care import Care, InCare
 from bedside_cloud.gateway.parts import COOKIE, PartsHere, ViewerHere
+from bedside_cloud.gateway.plots import SPANS_MS, USUAL_SPAN, alert_plot, trend_plots
 from bedside_cloud.gateway.screens import stream
-from bedside_cloud.gateway.trend_plot import Limit, trend_plot
 from bedside_cloud.gateway.viewers import Viewer
-from bedside_cloud.gateway.wording import SHORT, clock, condition_name, duration
-from bedside_cloud.gateway.worklist import AlertCard, PatientCard, worklist
-from bedside_profiles.readings import Metric
+from bedside_cloud.gateway.wording import ago, alarm_name, birth, clock, duration, moment, patience, quantity
+from bedside_cloud.gateway.worklist import worklist
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
-templates.env.filters.update(clock=clock, condition_name=condition_name, duration=duration)
+templates.env.filters.update(ago=ago, birth=birth, clock=clock, duration=duration, moment=moment)
+templates.env.globals.update(alarm_name=alarm_name, patience=patience, quantity=quantity)
 
-ALERT_LEAD_MS = 10 * 60 * 1000
-"""How much of the trend before an alert's onset is shown with it."""
-
-PAGE_SPAN_MS = 4 * 3600 * 1000
+SpanQuery = Annotated[str, Query(alias="span")]
 
 
 def page(request: Request, template: str, context: dict[str, object], status: int = 200) -> HTMLResponse:
@@ -86,41 +83,29 @@ async def worklist_page(request: Request, parts: PartsHere, viewer: ViewerHere) 
     """Patients in order of risk; technicians see hubs and devices instead."""
     if not viewer.clinical:
         return await fleet_page(request, parts, viewer)
-    return page(request, "worklist.html", {"viewer": viewer, **await worklist_content(parts.care, viewer)})
+    return page(request, "worklist.html", await worklist_content(parts.care, viewer))
 
 
 @router.get("/fragments/worklist")
 async def worklist_fragment(request: Request, parts: PartsHere, viewer: ViewerHere) -> Response:
     """The worklist alone, for a page that is already open."""
-    return page(request, "cards.html", {"viewer": viewer, **await worklist_content(parts.care, viewer)})
-
-
-@router.get("/fragments/patients/{patient_id}")
-async def card_fragment(request: Request, parts: PartsHere, viewer: ViewerHere, patient_id: str) -> Response:
-    """One patient's card."""
-    content = await worklist_content(parts.care, viewer, only=patient_id)
-    if not content["cards"]:
-        raise ForbiddenError
-    return page(request, "cards.html", {"viewer": viewer, **content})
+    return page(request, "cards.html", await worklist_content(parts.care, viewer))
 
 
 @router.get("/patients/{patient_id}")
-async def patient_page(request: Request, parts: PartsHere, viewer: ViewerHere, patient_id: str) -> Response:
-    """One patient: every trend on one time axis, and the alerts of the last day."""
-    now_ms = utc_now_ms()
-    patient = await parts.care.patient(viewer, patient_id)
-    content = await worklist_content(parts.care, viewer, only=patient_id)
-    plan = await parts.care.plan(viewer, patient_id)
-    overview = await parts.care.overview(viewer, now_ms, patient_id)
-    measured = {reading.metric for reading in overview.readings}
-    plots = []
-    for metric in SHORT:
-        if metric not in measured:
-            continue
-        limits = [Limit(rule.limit, rule.side) for rule in plan.rules if rule.metric is metric] if plan else []
-        plots.append(await plot(parts.care, viewer, patient_id, metric, limits, now_ms - PAGE_SPAN_MS, now_ms))
-    shown = {"patient": patient, "plots": plots, "plan": plan, "history": overview.alerts}
-    return page(request, "patient.html", {"viewer": viewer, **shown, **content})
+async def patient_page(
+    request: Request, parts: PartsHere, viewer: ViewerHere, patient_id: str, span: SpanQuery = USUAL_SPAN
+) -> Response:
+    """One patient: every trend on one time axis, the limits, and the alerts of the last day."""
+    return page(request, "patient.html", await patient_content(parts.care, viewer, patient_id, span))
+
+
+@router.get("/fragments/patients/{patient_id}")
+async def patient_fragment(
+    request: Request, parts: PartsHere, viewer: ViewerHere, patient_id: str, span: SpanQuery = USUAL_SPAN
+) -> Response:
+    """What changes on a patient's page, for a page that is already open."""
+    return page(request, "patient_parts.html", await patient_content(parts.care, viewer, patient_id, span))
 
 
 @router.post("/alerts/{alert_id}/acknowledge")
@@ -141,38 +126,49 @@ async def events(parts: PartsHere, viewer: ViewerHere) -> Response:
 async def fleet_page(request: Request, parts: PartsHere, viewer: Viewer) -> Response:
     """Hubs and devices without a patient; no name and no value of anybody."""
     technical(viewer)
-    hubs, unassigned = await parts.care.hubs(), await parts.care.unassigned()
-    context = {"viewer": viewer, "hubs": hubs.hubs, "devices": unassigned.devices, "now_ms": utc_now_ms()}
+    hubs, unassigned = await asyncio.gather(parts.care.hubs(), parts.care.unassigned())
+    # What needs a technician first: hubs that are away, longest first.
+    ordered = sorted(hubs.hubs, key=lambda hub: (hub.online, hub.last_seen_ms or 0, hub.hub_id))
+    context = {"viewer": viewer, "hubs": ordered, "devices": unassigned.devices, "now_ms": utc_now_ms()}
     return page(request, "fleet.html", context)
 
 
-async def worklist_content(care: Care, viewer: Viewer, only: str | None = None) -> dict[str, object]:
+async def worklist_content(care: Care, viewer: Viewer) -> dict[str, object]:
     """What `cards.html` shows: the cards, and for each card's worst alert its trend."""
     now_ms = utc_now_ms()
-    overview = await care.overview(viewer, now_ms, only)
-    cards = worklist(overview.patients, overview.readings, overview.alerts, now_ms)
-    plots = {
-        card.patient.patient_id: await alert_plot(care, viewer, card, card.worst, now_ms)
-        for card in cards
-        if card.worst is not None
+    return await _cards(care, viewer, await care.overview(viewer, now_ms), now_ms)
+
+
+async def patient_content(care: Care, viewer: Viewer, patient_id: str, span: str) -> dict[str, object]:
+    """What `patient.html` shows; ForbiddenError for a patient outside the viewer's care."""
+    now_ms = utc_now_ms()
+    overview, plan = await asyncio.gather(care.overview(viewer, now_ms, patient_id), care.plan(viewer, patient_id))
+    span = span if span in SPANS_MS else USUAL_SPAN
+    from_ms = now_ms - SPANS_MS[span]
+    cards, plots = await asyncio.gather(
+        _cards(care, viewer, overview, now_ms),
+        trend_plots(care, viewer, patient_id, plan, overview.alerts, from_ms, now_ms),
+    )
+    return {
+        **cards,
+        "patient": overview.patients[0],
+        "plan": plan,
+        "plots": plots,
+        "history": overview.alerts,
+        "span": span,
+        "spans": tuple(SPANS_MS),
+        "alone": True,
     }
-    return {"cards": cards, "alert_plots": plots, "now_ms": now_ms}
 
 
-async def alert_plot(care: Care, viewer: Viewer, card: PatientCard, worst: AlertCard, now_ms: int) -> Markup:
-    """The trend that led to an alert, with its limit; nothing for an alert without a number."""
-    alert = worst.alert
-    if alert.metric is None or alert.limit is None or alert.side is None:
-        return Markup()
-    until_ms = now_ms if alert.active else min(now_ms, (alert.cleared_at_ms or now_ms) + ALERT_LEAD_MS)
-    limits = [Limit(alert.limit, alert.side)]
-    from_ms = alert.onset_ms - ALERT_LEAD_MS
-    return await plot(care, viewer, card.patient.patient_id, alert.metric, limits, from_ms, until_ms)
-
-
-async def plot(
-    care: Care, viewer: Viewer, patient_id: str, metric: Metric, limits: list[Limit], from_ms: int, until_ms: int
-) -> Markup:
-    """One metric's trend as markup; `trend_plot` escapes what it puts in."""
-    points = await care.trend(viewer, patient_id, metric, from_ms, until_ms)
-    return Markup(trend_plot(metric, points, limits, from_ms, until_ms))  # noqa: S704
+async def _cards(care: Care, viewer: Viewer, overview: InCare, now_ms: int) -> dict[str, object]:
+    cards = worklist(overview.patients, overview.readings, overview.alerts, now_ms)
+    worst = [card.worst.alert for card in cards if card.worst is not None]
+    plots = await asyncio.gather(*(alert_plot(care, viewer, alert, now_ms) for alert in worst))
+    return {
+        "viewer": viewer,
+        "cards": cards,
+        "now_ms": now_ms,
+        "waiting": sum(card.waiting for card in cards),
+        "alert_plots": {alert.alert_id: plot for alert, plot in zip(worst, plots, strict=True) if plot is not None},
+    }

@@ -1,171 +1,213 @@
-"""A trend as SVG: the readings, the limit, and the side of it that is out of range. Pure.
+"""A trend as SVG: the readings, the limits, the side of them that is out of range, and when alarms were on. Pure.
 
-Gaps are gaps: no line is drawn across a time without readings.
+Gaps are gaps: no line is drawn across a time without readings. Places are percentages of a frame whose size
+the style sheet sets, so that text keeps its size and lines their width from a phone to a wall; labels stand around it.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from bedside_cloud.contracts.readings import TrendPoint
-from bedside_cloud.gateway.wording import clock, number, unit
+from bedside_cloud.gateway.trend_scale import Limit, Scale, scale_for, time_ticks, value_ticks
+from bedside_cloud.gateway.vitals import Vital
+from bedside_cloud.gateway.wording import clock, number, quantity
 from bedside_profiles.readings import METRICS, Metric, RangeFlag
+from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.thresholds import Side
 
-WIDTH, HEIGHT = 720, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 26
+COLUMNS = 480
+"""Of each of so many columns the lowest and the highest reading are drawn: more only makes the page slow."""
+
 GAP_MS = 30_000
-"""Two readings further apart than this are not joined by a line."""
+"""Two readings further apart than this are not joined by a line, unless columns are wider."""
 
-MOST_POINTS = 720
-"""More points than pixels only make the page slow; of each pixel's readings the lowest and highest stay."""
-
-PADDING = 4.0
-"""Least distance, in the metric's unit, from the extreme values to the frame."""
+GRID = 1000
+"""Units of the lines' own coordinates, each way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """A threshold and the side on which a value is out of range."""
+class Spell:
+    """When an alarm was on; `until_ms` is None while it is."""
 
-    value: float
-    side: Side
+    priority: Priority
+    from_ms: int
+    until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Where a time and a value stand in the picture."""
+class Trend:
+    """What one picture shows. `points` are in order of time, for each of the vital's metrics that was measured."""
 
+    vital: Vital
+    points: Mapping[Metric, Sequence[TrendPoint]]
     from_ms: int
     until_ms: int
-    lowest: float
-    highest: float
-
-    def x(self, at_ms: int) -> float:
-        """Horizontal place."""
-        share = (at_ms - self.from_ms) / max(1, self.until_ms - self.from_ms)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        """Vertical place; values beyond the frame stand on it."""
-        share = (min(max(value, self.lowest), self.highest) - self.lowest) / (self.highest - self.lowest)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+    limits: Sequence[Limit] = ()
+    spells: Sequence[Spell] = ()
 
 
-def trend_plot(
-    metric: Metric, points: Sequence[TrendPoint], limits: Sequence[Limit], from_ms: int, until_ms: int
-) -> str:
-    """The picture as an SVG element with its own description; safe to put into a page."""
-    scale = _scale(metric, points, limits, from_ms, until_ms)
-    label = METRICS[metric].label
+def trend_plot(trend: Trend, *, times: bool = True) -> str:
+    """The picture as an SVG element with its own description; safe to put into a page.
+
+    `times` False leaves the labels of the time axis out, where another picture below has the same ones.
+    """
+    scale = _scale(trend)
+    size = "trend" if times else "trend without-times"
     parts = [
-        f'<svg class="trend" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" preserveAspectRatio="xMidYMid meet">',
-        f"<title>{escape(label)} from {clock(from_ms)} to {clock(until_ms)}</title>",
-        f"<desc>{escape(_description(metric, points, limits))}</desc>",
-        *(_out_of_range(limit, scale) for limit in limits),
-        *_axes(metric, scale),
-        *_lines(points, scale),
-        *(_limit_line(metric, limit, scale) for limit in limits),
+        f'<svg class="{size}" role="img" data-from="{trend.from_ms}" data-until="{trend.until_ms}"'
+        f' data-lowest="{_plain(scale.lowest)}" data-highest="{_plain(scale.highest)}"'
+        f' data-decimals="{METRICS[trend.vital.metrics[0]].decimals}">',
+        f"<title>{escape(trend.vital.label)} from {clock(trend.from_ms)} to {clock(trend.until_ms)}</title>",
+        f"<desc>{escape(_description(trend))}</desc>",
+        *(_out_of_range(limit, scale) for limit in trend.limits),
+        *_axes(scale, times=times),
+        *(_limit(limit, scale, trend.vital) for limit in trend.limits),
+        *_readings(trend, scale),
+        *(_spell(spell, scale) for spell in trend.spells),
         "</svg>",
     ]
     return "".join(parts)
 
 
-def thinned(points: Sequence[TrendPoint], scale: Scale) -> list[TrendPoint]:
-    """At most two readings a pixel: the lowest and the highest, so that no dip disappears."""
-    if len(points) <= MOST_POINTS:
-        return list(points)
-    columns: dict[int, list[TrendPoint]] = {}
-    for point in points:
-        if point.value is not None:
-            columns.setdefault(int(scale.x(point.taken_at_ms)), []).append(point)
-    kept: list[TrendPoint] = []
-    for column in columns.values():
-        ends = {id(one): one for one in (min(column, key=_value), max(column, key=_value))}
-        kept += sorted(ends.values(), key=lambda one: one.taken_at_ms)
-    return kept
+def _scale(trend: Trend) -> Scale:
+    values = [point.value for points in trend.points.values() for point in points if point.value is not None]
+    facts = METRICS[trend.vital.metrics[0]]
+    lowest, highest = scale_for(trend.vital.frame, (facts.lowest, facts.highest), values, trend.limits)
+    return Scale(trend.from_ms, trend.until_ms, lowest, highest)
 
 
-def _value(point: TrendPoint) -> float:
-    return 0.0 if point.value is None else point.value
+def _percent(share: float) -> str:
+    return f"{share * 100:.2f}%"
 
 
-def _scale(metric: Metric, points: Sequence[TrendPoint], limits: Sequence[Limit], from_ms: int, until_ms: int) -> Scale:
-    values = [point.value for point in points if point.value is not None] + [limit.value for limit in limits]
-    facts = METRICS[metric]
-    lowest = min(values, default=facts.lowest) - PADDING
-    highest = max(values, default=facts.highest) + PADDING
-    return Scale(from_ms, until_ms, max(lowest, facts.lowest), min(highest, facts.highest))
-
-
-def _description(metric: Metric, points: Sequence[TrendPoint], limits: Sequence[Limit]) -> str:
-    values = [point for point in points if point.value is not None]
-    if not values:
+def _description(trend: Trend) -> str:
+    said = []
+    for metric, points in trend.points.items():
+        values = [(point.value, point.taken_at_ms) for point in points if point.value is not None]
+        if not values:
+            continue
+        (last, last_at_ms), lowest, highest = values[-1], min(values)[0], max(values)[0]
+        said.append(
+            f"{METRICS[metric].label}: last {quantity(metric, last)} at {clock(last_at_ms)}, "
+            f"from {number(metric, lowest, None)} to {quantity(metric, highest)}."
+        )
+    if not said:
         return "No readings in this time."
-    last = values[-1]
-    text = f"Last value {number(metric, last.value, None)} {unit(metric)} at {clock(last.taken_at_ms)}"
-    lowest, highest = min(map(_value, values)), max(map(_value, values))
-    text += f"; from {number(metric, lowest, None)} to {number(metric, highest, None)} {unit(metric)}"
-    for limit in limits:
-        text += f"; limit {limit.side.value} {number(metric, limit.value, None)}"
-    return text + "."
+    said += [f"{limit.name.capitalize()}: {limit.side.value} {_plain(limit.value)}." for limit in trend.limits]
+    return " ".join(said)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}"
 
 
 def _out_of_range(limit: Limit, scale: Scale) -> str:
     edge = scale.y(limit.value)
-    top, bottom = (edge, HEIGHT - BOTTOM) if limit.side is Side.BELOW else (TOP, edge)
-    height = round(max(0.0, bottom - top), 1)
-    width = WIDTH - LEFT - RIGHT
-    return f'<rect class="out-of-range" x="{LEFT}" y="{round(top, 1)}" width="{width}" height="{height}"/>'
+    top, height = (edge, 1 - edge) if limit.side is Side.BELOW else (0.0, edge)
+    return f'<rect class="out-of-range" x="0" width="100%" y="{_percent(top)}" height="{_percent(height)}"/>'
 
 
-def _limit_line(metric: Metric, limit: Limit, scale: Scale) -> str:
-    y = scale.y(limit.value)
-    text = f"limit {number(metric, limit.value, None)}"
+def _limit(limit: Limit, scale: Scale, vital: Vital) -> str:
+    """The line, and its name on the side where readings seldom are."""
+    y, below = _percent(scale.y(limit.value)), limit.side is Side.BELOW
+    name = f"{limit.name} {quantity(vital.metrics[0], limit.value)}"
     return (
-        f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-        f'<text class="limit-text" x="{WIDTH - RIGHT - 4}" y="{round(y - 5, 1)}" text-anchor="end">{text}</text>'
+        f'<line class="limit" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+        f'<text class="limit-text" x="0" dx="6" y="{y}" dy="{14 if below else -5}">{escape(name)}</text>'
     )
 
 
-def _axes(metric: Metric, scale: Scale) -> list[str]:
-    bottom = HEIGHT - BOTTOM
-    parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>']
-    for value in (scale.lowest, (scale.lowest + scale.highest) / 2, scale.highest):
-        text = number(metric, value, None)
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{scale.y(value) + 4}" text-anchor="end">{text}</text>')
-    for at_ms, anchor in ((scale.from_ms, "start"), (scale.until_ms, "end")):
-        place = scale.x(at_ms)
-        parts.append(f'<text class="tick" x="{place}" y="{HEIGHT - 8}" text-anchor="{anchor}">{clock(at_ms)}</text>')
+def _axes(scale: Scale, *, times: bool) -> list[str]:
+    parts = []
+    for value in value_ticks(scale.lowest, scale.highest):
+        y = _percent(scale.y(value))
+        parts.append(
+            f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+            f'<text class="tick" x="0" dx="-8" y="{y}" dy="4" text-anchor="end">{_plain(value)}</text>'
+        )
+    for at_ms, label in time_ticks(scale.from_ms, scale.until_ms):
+        x = _percent(scale.x(at_ms))
+        parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="100%"/>')
+        if times:
+            parts.append(f'<text class="tick" x="{x}" y="100%" dy="18" text-anchor="middle">{label}</text>')
     return parts
 
 
-def _lines(points: Sequence[TrendPoint], scale: Scale) -> list[str]:
+def _readings(trend: Trend, scale: Scale) -> list[str]:
+    if not trend.vital.continuous:
+        return _spots(trend, scale)
+    gap_ms = max(GAP_MS, 3 * (trend.until_ms - trend.from_ms) // COLUMNS)
+    lines: list[str] = []
+    marks: list[str] = []
+    for points in trend.points.values():
+        for run in _runs(points, gap_ms):
+            if run[0].value is None:
+                marks.append(_flag(run[0], scale))
+            elif len(run) == 1:
+                marks.append(_dot(run[0].taken_at_ms, run[0].value, scale))
+            else:
+                lines.append(_line(run, scale))
+    joined = f'<svg class="lines" viewBox="0 0 {GRID} {GRID}" preserveAspectRatio="none">{"".join(lines)}</svg>'
+    return [joined, *marks] if lines else marks
+
+
+def _runs(points: Sequence[TrendPoint], gap_ms: int) -> list[list[TrendPoint]]:
+    """Readings that one line joins; one without a number stands alone."""
+    runs: list[list[TrendPoint]] = []
+    for point in points:
+        before = runs[-1][-1] if runs else None
+        alone = before is None or before.value is None or point.value is None
+        if before is None or alone or point.taken_at_ms - before.taken_at_ms > gap_ms:
+            runs.append([point])
+        else:
+            runs[-1].append(point)
+    return runs
+
+
+def _line(run: Sequence[TrendPoint], scale: Scale) -> str:
+    places = " ".join(
+        f"{scale.x(point.taken_at_ms) * GRID:.1f},{scale.y(point.value) * GRID:.1f}"
+        for point in run
+        if point.value is not None
+    )
+    return f'<polyline class="value" vector-effect="non-scaling-stroke" points="{places}"/>'
+
+
+def _spots(trend: Trend, scale: Scale) -> list[str]:
+    """Values taken by themselves: a dot each, and a bar through those of one measurement."""
     parts: list[str] = []
-    run: list[TrendPoint] = []
-    for point in thinned(points, scale):
-        if point.value is None:
-            parts += _run(run, scale)
-            run = []
-            parts.append(_flagged(point, scale))
-            continue
-        if run and point.taken_at_ms - run[-1].taken_at_ms > GAP_MS:
-            parts += _run(run, scale)
-            run = []
-        run.append(point)
-    return parts + _run(run, scale)
+    measured: defaultdict[int, list[float]] = defaultdict(list)
+    for points in trend.points.values():
+        for point in points:
+            if point.value is None:
+                parts.append(_flag(point, scale))
+            else:
+                measured[point.taken_at_ms].append(point.value)
+    for at_ms, values in measured.items():
+        if len(values) > 1:
+            x, top, bottom = (_percent(scale.x(at_ms)), _percent(scale.y(max(values))), _percent(scale.y(min(values))))
+            parts.append(f'<line class="value" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
+        parts += [_dot(at_ms, value, scale) for value in values]
+    return parts
 
 
-def _run(run: Sequence[TrendPoint], scale: Scale) -> list[str]:
-    if not run:
-        return []
-    if len(run) == 1:
-        return [f'<circle class="value" cx="{scale.x(run[0].taken_at_ms)}" cy="{scale.y(_value(run[0]))}" r="3"/>']
-    places = " ".join(f"{scale.x(point.taken_at_ms)},{scale.y(_value(point))}" for point in run)
-    return [f'<polyline class="value" points="{places}"/>']
+def _dot(at_ms: int, value: float, scale: Scale) -> str:
+    return f'<circle class="value" cx="{_percent(scale.x(at_ms))}" cy="{_percent(scale.y(value))}" r="2.5"/>'
 
 
-def _flagged(point: TrendPoint, scale: Scale) -> str:
+def _flag(point: TrendPoint, scale: Scale) -> str:
     above = point.range_flag is RangeFlag.ABOVE
-    y = scale.y(scale.highest if above else scale.lowest)
-    return f'<text class="flag" x="{scale.x(point.taken_at_ms)}" y="{y}">{"HI" if above else "LO"}</text>'
+    place = 'y="0" dy="12">HI' if above else 'y="100%" dy="-4">LO'
+    return f'<text class="flag" x="{_percent(scale.x(point.taken_at_ms))}" text-anchor="middle" {place}</text>'
+
+
+def _spell(spell: Spell, scale: Scale) -> str:
+    until_ms = scale.until_ms if spell.until_ms is None else spell.until_ms
+    if until_ms < scale.from_ms or spell.from_ms > scale.until_ms:
+        return ""
+    left, right = scale.x(spell.from_ms), scale.x(until_ms)
+    width = _percent(max(right - left, 0.004))
+    place = f'x="{_percent(left)}" width="{width}" y="0" height="5"'
+    return f'<rect class="spell {spell.priority.value}" {place}/>'

@@ -1,36 +1,20 @@
 """What a clinician reads: one sentence an alert, one text a value. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from bedside_cloud.contracts.alerts import Alert, AlertSource
+from bedside_cloud.gateway.vitals import VITAL_OF, unit
 from bedside_profiles.readings import METRICS, Metric, RangeFlag
 from bedside_profiles.rules.priority import Priority
-from bedside_profiles.rules.thresholds import Side
-
-UNITS = {"/min": "/min", "mm[Hg]": "mmHg", "Cel": "°C"}
-"""UCUM codes as people write them, where the two differ."""
-
-SHORT = {
-    Metric.SPO2: "SpO₂",
-    Metric.PULSE_RATE: "Pulse",
-    Metric.HEART_RATE: "Heart rate",
-    Metric.SYSTOLIC_PRESSURE: "Systolic",
-    Metric.DIASTOLIC_PRESSURE: "Diastolic",
-    Metric.MEAN_PRESSURE: "Mean",
-    Metric.BODY_TEMPERATURE: "Temperature",
-    Metric.RESPIRATORY_RATE: "Respiration",
-    Metric.GLUCOSE: "Glucose",
-}
-"""Names that fit above a number, in the order in which they stand on a bedside monitor."""
+from bedside_profiles.rules.thresholds import Side, ThresholdRule
 
 SHAPES = {Priority.HIGH: "▲", Priority.MEDIUM: "◆", Priority.LOW: "●", Priority.INFO: "■"}
 """A shape an urgency, because colour alone must not say it."""
 
+NOW_MS = 5_000
+"""A younger value is of now: a counter that runs from 0 to 4 says nothing and never rests."""
 
-def unit(metric: Metric) -> str:
-    """The metric's unit as people write it."""
-    code = METRICS[metric].unit
-    return UNITS.get(code, code)
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def number(metric: Metric, value: float | None, range_flag: RangeFlag | None) -> str:
@@ -40,6 +24,12 @@ def number(metric: Metric, value: float | None, range_flag: RangeFlag | None) ->
     if value is None:
         return "—"
     return f"{value:.{METRICS[metric].decimals}f}"
+
+
+def quantity(metric: Metric, value: float | None, range_flag: RangeFlag | None = None) -> str:
+    """A value with its unit, on one line: `84 %`, `112/min`."""
+    text = unit(metric)
+    return number(metric, value, range_flag) + (text if text.startswith("/") else NO_BREAK + text)
 
 
 def duration(milliseconds: int) -> str:
@@ -52,9 +42,31 @@ def duration(milliseconds: int) -> str:
     return f"{seconds} s"
 
 
+def ago(milliseconds: int) -> str:
+    """How old a value is: as exact as its age lets matter."""
+    if milliseconds < NOW_MS:
+        return "now"
+    if 60_000 <= milliseconds < 3_600_000:
+        milliseconds -= milliseconds % 60_000
+    return f"{duration(milliseconds)} ago"
+
+
 def clock(utc_ms: int) -> str:
     """Time of day in UTC, with the zone."""
     return datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%H:%M:%S UTC")
+
+
+def moment(utc_ms: int, now_ms: int) -> str:
+    """Time of day in UTC, with the day when it is not today."""
+    then, now = (datetime.fromtimestamp(at / 1000, UTC) for at in (utc_ms, now_ms))
+    return clock(utc_ms) if then.date() == now.date() else f"{then.day} {then:%b %H:%M} UTC"
+
+
+def birth(iso: str, now_ms: int) -> str:
+    """A birth date and the age that follows from it: `17 May 1948 (78 y)`."""
+    born, today = date.fromisoformat(iso), datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    years = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return f"{born.day} {born:%b %Y} ({years}{NO_BREAK}y)"
 
 
 def condition_name(condition: str) -> str:
@@ -62,30 +74,63 @@ def condition_name(condition: str) -> str:
     return condition.replace("_", " ").replace(".", " ").capitalize()
 
 
+def alarm_name(condition: str, metric: Metric | None, side: Side | None) -> str:
+    """What an alarm is called: `Oxygen saturation low`."""
+    if metric is None or side is None:
+        return condition_name(condition)
+    return f"{METRICS[metric].label} {'low' if side is Side.BELOW else 'high'}"
+
+
+def patience(rule: ThresholdRule) -> str:
+    """How long a rule waits before it fires."""
+    vital = VITAL_OF.get(rule.metric)
+    if vital is None or vital.continuous:
+        waits = f"after {duration(rule.onset_delay_ms)}" if rule.onset_delay_ms else "at once"
+    else:
+        waits = f"when a repeat confirms it, or none comes within {duration(rule.spot_repeat_ms)}"
+    if rule.extreme_limit is None or waits == "at once":
+        return waits
+    return f"{waits}; at once from {quantity(rule.metric, rule.extreme_limit)}"
+
+
+def headline(alert: Alert) -> str:
+    """What happened, against which limit."""
+    if alert.metric is None or alert.limit is None or alert.side is None:
+        return alarm_name(alert.condition, alert.metric, alert.side)
+    label, relation = METRICS[alert.metric].label, alert.side.value
+    limit = f"the limit of {quantity(alert.metric, alert.limit)}"
+    if alert.range_flag is not None:
+        return f"{label} was {alert.range_flag.value} what the device can measure, {relation} {limit}"
+    vital = VITAL_OF.get(alert.metric)
+    if vital is None or vital.continuous:
+        verb = "fell to" if alert.side is Side.BELOW else "rose to"
+    else:
+        verb = "was"
+    return f"{label} {verb} {quantity(alert.metric, alert.value)}, {relation} {limit}"
+
+
+def lasting(alert: Alert, now_ms: int) -> str:
+    """For how long it has been, or was, so."""
+    return duration((alert.cleared_at_ms or now_ms) - alert.onset_ms)
+
+
+def evidence(alert: Alert) -> str:
+    """Since when, and on whose word; for one that is over, until when."""
+    if not alert.active:
+        return f"from {clock(alert.onset_ms)} to {clock(alert.cleared_at_ms or alert.onset_ms)}"
+    names = {AlertSource.HUB: "the hub", AlertSource.CLOUD: "the stored readings"}
+    said = " and ".join(names[source] for source in alert.sources)
+    return f"since {clock(alert.onset_ms)}" + (f", found by {said}" if said else "")
+
+
 def sentence(alert: Alert, now_ms: int) -> str:
     """What happened, against which limit, for how long, and on whose evidence."""
-    lasted = (alert.cleared_at_ms or now_ms) - alert.onset_ms
-    if alert.metric is None or alert.limit is None:
-        what = condition_name(alert.condition)
-    else:
-        facts = METRICS[alert.metric]
-        relation = "below" if alert.side is Side.BELOW else "above"
-        value = number(alert.metric, alert.value, alert.range_flag)
-        limit = number(alert.metric, alert.limit, None)
-        verb = "is" if alert.active else "was"
-        what = f"{facts.label} {value} {unit(alert.metric)} {verb} {relation} the limit of {limit} {unit(alert.metric)}"
-    since = "for" if alert.active else "over after"
-    return f"{what}, {since} {duration(lasted)}, since {clock(alert.onset_ms)}{_evidence(alert)}."
-
-
-def _evidence(alert: Alert) -> str:
-    names = {AlertSource.HUB: "the hub", AlertSource.CLOUD: "the stored readings"}
-    said = [names[source] for source in alert.sources]
-    return f"; found by {' and '.join(said)}" if said else ""
+    lasted = f"for {lasting(alert, now_ms)}" if alert.active else f"over after {lasting(alert, now_ms)}"
+    return f"{headline(alert)}, {lasted}, {evidence(alert)}."
 
 
 def acknowledgement(alert: Alert) -> str:
     """Who took it, or that nobody did."""
     if alert.acknowledged_at_ms is None:
-        return "Nobody has acknowledged it."
+        return "Nobody has acknowledged it yet."
     return f"Acknowledged by {alert.acknowledged_by} at {clock(alert.acknowledged_at_ms)}."

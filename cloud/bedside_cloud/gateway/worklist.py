@@ -6,40 +6,61 @@ from dataclasses import dataclass
 from bedside_cloud.contracts.alerts import Alert
 from bedside_cloud.contracts.readings import StoredReading
 from bedside_cloud.contracts.registry import Patient
-from bedside_cloud.gateway.wording import SHAPES, SHORT, acknowledgement, duration, number, sentence, unit
+from bedside_cloud.gateway.vitals import VITAL_OF, VITALS, Vital
+from bedside_cloud.gateway.wording import SHAPES, acknowledgement, ago, evidence, headline, lasting, number, sentence
 from bedside_profiles.readings import Metric
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import AlarmKind
 
-STALE_AFTER_MS = {
-    Metric.SPO2: 60_000,
-    Metric.PULSE_RATE: 60_000,
-    Metric.HEART_RATE: 60_000,
-}
-"""Continuous values older than this are shown as old; a spot value is judged by the reader, from its age."""
+STALE_AFTER_MS = 60_000
+"""A continuous value older than this is shown as old; a spot value is judged by the reader, from its age."""
+
+NO_VALUE = "—"
 
 URGENCY = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2, Priority.INFO: 3}
+
+LAST = 9
+"""Sorts after everything that has an alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of a value: blood pressure has three of one measurement."""
+
+    metric: Metric
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ValueCell:
-    """One number on a card; `taken_at_ms` lets the page keep the age current."""
+    """What was last measured of one vital sign; `taken_at_ms` lets the page keep the age current.
 
-    metric: Metric
-    label: str
-    text: str
-    unit: str
-    taken_at_ms: int
-    age: str
-    stale: bool
+    A cell without figures stands where other patients of the list have a value: columns stay aligned. `alarm` is the
+    priority of an alert that is active on it.
+    """
+
+    vital: Vital
+    figures: tuple[Figure, ...] = ()
+    taken_at_ms: int = 0
+    age: str = ""
+    stale: bool = False
+    alarm: Priority | None = None
+
+    @property
+    def shape(self) -> str:
+        """The alarm's shape, beside its colour."""
+        return "" if self.alarm is None else SHAPES[self.alarm]
 
 
 @dataclass(frozen=True, slots=True)
 class AlertCard:
-    """One alert as it is read, from the most to the least urgent."""
+    """One alert as it is read. `sentence` says all that the parts say."""
 
     alert: Alert
     shape: str
+    headline: str
+    lasting: str
+    evidence: str
     sentence: str
     acknowledgement: str
 
@@ -56,12 +77,22 @@ class PatientCard:
     patient: Patient
     values: tuple[ValueCell, ...]
     alerts: tuple[AlertCard, ...]
-    rank: tuple[int, int, str]
+    rank: tuple[int, int, int, str]
 
     @property
     def worst(self) -> AlertCard | None:
         """The alert that the card leads with."""
         return self.alerts[0] if self.alerts else None
+
+    @property
+    def waiting(self) -> int:
+        """How many alerts nobody has taken."""
+        return sum(one.open for one in self.alerts)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is any value at all."""
+        return any(cell.figures for cell in self.values)
 
 
 def urgency(alert: Alert) -> tuple[int, int, int]:
@@ -72,16 +103,26 @@ def urgency(alert: Alert) -> tuple[int, int, int]:
 
 def alert_card(alert: Alert, now_ms: int) -> AlertCard:
     """An alert in words."""
-    return AlertCard(alert, SHAPES[alert.priority], sentence(alert, now_ms), acknowledgement(alert))
+    return AlertCard(
+        alert,
+        SHAPES[alert.priority],
+        headline(alert),
+        lasting(alert, now_ms),
+        evidence(alert),
+        sentence(alert, now_ms),
+        acknowledgement(alert),
+    )
 
 
 def worklist(
     patients: Sequence[Patient], readings: Sequence[StoredReading], alerts: Sequence[Alert], now_ms: int
 ) -> list[PatientCard]:
-    """A card for every patient, the one at greatest risk first; equals in order of name."""
+    """A card for every patient, the one at greatest risk first; of equals the one whose alert began first."""
+    columns = [vital for vital in VITALS if any(reading.metric in vital.metrics for reading in readings)]
     cards = [
         _card(
             patient,
+            columns,
             [one for one in readings if one.patient_id == patient.patient_id],
             [one for one in alerts if one.patient_id == patient.patient_id and shown(one)],
             now_ms,
@@ -96,24 +137,44 @@ def shown(alert: Alert) -> bool:
     return alert.active or alert.acknowledged_at_ms is None
 
 
-def _card(patient: Patient, readings: Sequence[StoredReading], alerts: Sequence[Alert], now_ms: int) -> PatientCard:
+def _card(
+    patient: Patient,
+    columns: Sequence[Vital],
+    readings: Sequence[StoredReading],
+    alerts: Sequence[Alert],
+    now_ms: int,
+) -> PatientCard:
     ordered = sorted(alerts, key=lambda one: (urgency(one), -one.raised_at_ms))
-    values = tuple(value_cell(reading, now_ms) for metric in SHORT for reading in readings if reading.metric is metric)
-    state, worst = (urgency(ordered[0])[0], urgency(ordered[0])[1]) if ordered else (9, 9)
-    return PatientCard(
-        patient, values, tuple(alert_card(one, now_ms) for one in ordered), (state, worst, patient.name.casefold())
-    )
+    values = tuple(value_cell(vital, readings, ordered, now_ms) for vital in columns)
+    name = patient.name.casefold()
+    rank = (*urgency(ordered[0])[:2], ordered[0].onset_ms, name) if ordered else (LAST, LAST, 0, name)
+    return PatientCard(patient, values, tuple(alert_card(one, now_ms) for one in ordered), rank)
 
 
-def value_cell(reading: StoredReading, now_ms: int) -> ValueCell:
-    """A stored reading as it is shown."""
-    age_ms = now_ms - reading.taken_at_ms
-    return ValueCell(
-        metric=reading.metric,
-        label=SHORT[reading.metric],
-        text=number(reading.metric, reading.value, reading.range_flag),
-        unit=unit(reading.metric),
-        taken_at_ms=reading.taken_at_ms,
-        age=duration(age_ms),
-        stale=age_ms > STALE_AFTER_MS.get(reading.metric, age_ms),
-    )
+def value_cell(vital: Vital, readings: Sequence[StoredReading], alerts: Sequence[Alert], now_ms: int) -> ValueCell:
+    """The newest readings of a vital sign. Figures that were not measured together are not shown together."""
+    of_metric = {reading.metric: reading for reading in readings if reading.metric in vital.metrics}
+    if not of_metric:
+        return ValueCell(vital)
+    taken_at_ms = max(reading.taken_at_ms for reading in of_metric.values())
+    figures = [
+        Figure(metric, figure_text(reading) if reading and reading.taken_at_ms == taken_at_ms else NO_VALUE)
+        for metric, reading in ((metric, of_metric.get(metric)) for metric in vital.metrics)
+    ]
+    # A device that never says the last of them gets no dash for it; one in the middle keeps its place.
+    while figures[-1].metric not in of_metric:
+        figures.pop()
+    stale = vital.continuous and now_ms - taken_at_ms > STALE_AFTER_MS
+    active = [alert.priority for alert in alerts if alert.active and alert.metric in vital.metrics]
+    alarm = min(active, key=URGENCY.__getitem__, default=None)
+    return ValueCell(vital, tuple(figures), taken_at_ms, ago(now_ms - taken_at_ms), stale, alarm)
+
+
+def figure_text(reading: StoredReading) -> str:
+    """A reading's number as it is shown."""
+    return number(reading.metric, reading.value, reading.range_flag)
+
+
+def is_vital(reading: StoredReading) -> bool:
+    """Whether a card has a place for it."""
+    return reading.metric in VITAL_OF

@@ -11,7 +11,7 @@ from bedside_cloud.gateway.live import BEAT_SECONDS, QUEUE_LENGTH, Screen
 async def taken(stream: AsyncIterator[str], number: int) -> list[tuple[str, object]]:
     events = []
     for _ in range(number):
-        kind, data = (await anext(stream)).strip().split("\n")
+        kind, data = (await anext(stream)).strip().split("\n")[-2:]
         events.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return events
 

@@ -1,29 +1,31 @@
-// Keeps an open page live: values, ages, alerts, and the red bar when nothing comes any more.
+// Keeps an open page live: values, ages, alerts, trends, and the red bar when nothing comes any more.
 "use strict";
 
 const MISSED_BEATS_MS = 10_000;
 const IDLE_MS = 4_000;
-const FRAGMENT = document.querySelector("h1.visually-hidden")
-  ? `/fragments/patients/${document.querySelector("[data-patient]").dataset.patient}`
-  : "/fragments/worklist";
+const STALE_MS = 60_000;
+const RENEW_MS = 15_000;
+const NEAR = 0.015;
+const READ_STEP = 0.01;
 
-const worklist = document.getElementById("worklist");
-const live = document.getElementById("live");
-const liveText = document.getElementById("live-text");
-const bar = document.getElementById("not-live");
-const orderBar = document.getElementById("order-changed");
+const byId = (id) => document.getElementById(id);
+const worklist = byId("worklist");
+const announced = new Map();
+const TITLE = document.title.replace(/^\(\d+\) /, "");
 let lastHeard = Date.now();
+let broken = false;
 let lastTouched = 0;
+let pressed = false;
 let clockOffset = 0;
 let source = null;
-let refreshing = null;
+let refreshing = false;
 let again = false;
-let announced = new Map();
+let readAt = 1;
 
 // Times on the page are the server's: a browser with a wrong clock must not show a wrong age.
 const now = () => Date.now() + clockOffset;
 
-function age(milliseconds) {
+function duration(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   for (const [size, name, smaller, smallerName] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
     if (seconds >= size) {
@@ -34,9 +36,18 @@ function age(milliseconds) {
   return `${seconds} s`;
 }
 
+function ago(milliseconds) {
+  if (milliseconds < 5_000) return "now";
+  const coarse = milliseconds >= 60_000 && milliseconds < 3_600_000;
+  return `${duration(coarse ? milliseconds - (milliseconds % 60_000) : milliseconds)} ago`;
+}
+
+const clock = (milliseconds) => `${new Date(milliseconds).toISOString().slice(11, 19)} UTC`;
+
 function heard(event) {
   lastHeard = Date.now();
-  const data = event && event.data ? JSON.parse(event.data) : {};
+  broken = false;
+  const data = event.data ? JSON.parse(event.data) : {};
   if (data.now_ms) clockOffset = data.now_ms - Date.now();
   showLive();
   return data;
@@ -44,59 +55,68 @@ function heard(event) {
 
 function showLive() {
   const quiet = Date.now() - lastHeard;
-  const dead = quiet > MISSED_BEATS_MS;
-  bar.hidden = !dead;
-  live.classList.toggle("on", !dead);
-  liveText.textContent = dead ? "Not live" : "Live";
-  if (dead) {
-    document.getElementById("not-live-since").textContent = `Nothing has come for ${age(quiet)}.`;
-  }
+  const dead = broken || quiet > MISSED_BEATS_MS;
+  byId("not-live").hidden = !dead;
+  byId("live").classList.toggle("on", !dead);
+  byId("live-text").textContent = dead ? "Not live" : "Live";
+  document.body.classList.toggle("dead", dead);
+  if (dead) byId("not-live-since").textContent = `Nothing has come since ${clock(lastHeard + clockOffset)}, for ${duration(quiet)}.`;
 }
 
 function showAges() {
   for (const cell of document.querySelectorAll(".value[data-taken-at]")) {
     const old = now() - Number(cell.dataset.takenAt);
-    cell.querySelector(".age-text").textContent = age(old);
-    if (["spo2", "pulse_rate", "heart_rate"].includes(cell.dataset.metric)) cell.classList.toggle("stale", old > 60_000);
+    write(cell.querySelector(".age"), ago(old));
+    cell.classList.toggle("stale", "continuous" in cell.dataset && old > STALE_MS);
   }
+  for (const since of document.querySelectorAll(".lasting")) write(since, duration(now() - Number(since.dataset.since)));
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function onReading(event) {
   const data = heard(event);
-  const card = document.getElementById(`patient-${data.patient_id}`);
-  const cell = card && card.querySelector(`.value[data-metric="${data.metric}"]`);
-  if (!cell) return card ? refresh() : undefined;
-  if (Number(cell.dataset.takenAt) > data.taken_at_ms) return undefined;
+  const card = byId(`patient-${data.patient_id}`);
+  if (!card) return;
+  const figure = card.querySelector(`[data-metric="${data.metric}"]`);
+  if (!figure) {
+    refresh();
+    return;
+  }
+  const cell = figure.closest(".value");
+  const shown = Number(cell.dataset.takenAt);
+  if (shown > data.taken_at_ms) return;
+  // Figures that were not measured together are not shown together.
+  if (shown < data.taken_at_ms) for (const other of cell.querySelectorAll("[data-metric]")) if (other !== figure) write(other, "—");
   cell.dataset.takenAt = data.taken_at_ms;
-  cell.querySelector(".number").textContent = data.text;
+  write(figure, data.text);
   cell.classList.remove("stale");
-  cell.querySelector(".age-text").textContent = age(now() - data.taken_at_ms);
-  return undefined;
+  write(cell.querySelector(".age"), ago(now() - data.taken_at_ms));
 }
 
 function onAlert(event) {
   const data = heard(event);
   if ((announced.get(data.alert_id) || 0) >= data.version) return;
   announced.set(data.alert_id, data.version);
-  if (data.active && !data.acknowledged_by) {
-    const say = `${data.test ? "Test. " : ""}${data.priority} alert: ${data.sentence}`;
-    document.getElementById("announcer").textContent = say;
-  }
+  if (data.active && !data.acknowledged_by) byId("announcer").textContent = `${data.test ? "Test. " : ""}${data.priority} alert: ${data.sentence}`;
   refresh();
 }
 
 async function refresh() {
-  if (refreshing) {
+  // Not while a button is held down: it would be gone before it is let go.
+  if (refreshing || pressed) {
     again = true;
     return;
   }
-  refreshing = load();
+  refreshing = true;
   try {
-    await refreshing;
+    await load();
   } catch {
     setTimeout(refresh, 1000);
   } finally {
-    refreshing = null;
+    refreshing = false;
   }
   if (again) {
     again = false;
@@ -105,30 +125,42 @@ async function refresh() {
 }
 
 async function load() {
-  const response = await fetch(FRAGMENT, { headers: { accept: "text/html" } });
-  if (response.redirected && response.url.endsWith("/login")) {
+  const response = await fetch(worklist.dataset.fragment, { headers: { accept: "text/html" } });
+  if (response.redirected && new URL(response.url).pathname === "/login") {
     location.assign("/login");
     return;
   }
   if (!response.ok) throw new Error(String(response.status));
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (pressed) {
+    again = true;
+    return;
+  }
   const cards = [...fresh.querySelectorAll(".card")];
   const focused = focusKey(document.activeElement);
   const known = new Set([...document.querySelectorAll("[data-alert]")].map((one) => one.dataset.alert));
   for (const card of cards) {
-    const old = document.getElementById(card.id);
+    const old = byId(card.id);
     if (old) old.replaceWith(card);
     else worklist.append(card);
-    for (const alert of card.querySelectorAll("[data-alert]")) {
-      if (!known.has(alert.dataset.alert)) alert.classList.add("just-came");
-    }
+    for (const alert of card.querySelectorAll("[data-alert]")) if (!known.has(alert.dataset.alert)) alert.classList.add("just-came");
   }
   const wanted = cards.map((card) => card.id);
   for (const old of worklist.querySelectorAll(".card")) if (!wanted.includes(old.id)) old.remove();
   if (cards.length) worklist.querySelector(":scope > .nothing")?.remove();
+  replace("summary", fresh);
+  const details = byId("details");
+  if (details && !details.contains(document.activeElement) && !details.matches(":hover")) replace("details", fresh);
+  const waiting = Number(byId("summary").dataset.waiting);
+  document.title = (waiting ? `(${waiting}) ` : "") + TITLE;
   restoreFocus(focused);
   arrange(wanted);
   showAges();
+}
+
+function replace(id, fresh) {
+  const renewed = fresh.getElementById(id);
+  if (renewed) byId(id).replaceWith(renewed);
 }
 
 // Nothing jumps under the pointer: the order changes by itself only while nobody is at work on the page.
@@ -137,26 +169,30 @@ function arrange(wanted) {
   const changed = present.join() !== wanted.join();
   const idle = Date.now() - lastTouched > IDLE_MS;
   if (changed && idle) sort(wanted);
-  if (orderBar) orderBar.hidden = !(changed && !idle);
-  document.getElementById("sort")?.addEventListener("click", () => sort(wanted), { once: true });
+  const bar = byId("order-changed");
+  if (!bar) return;
+  bar.hidden = !(changed && !idle);
+  byId("sort").onclick = () => sort(wanted);
 }
 
 function sort(wanted) {
-  for (const id of wanted) worklist.append(document.getElementById(id));
-  if (orderBar) orderBar.hidden = true;
+  const focused = focusKey(document.activeElement);
+  for (const id of wanted) if (byId(id)) worklist.append(byId(id));
+  const bar = byId("order-changed");
+  if (bar) bar.hidden = true;
+  restoreFocus(focused);
 }
 
 function focusKey(element) {
-  const card = element && element.closest ? element.closest(".card") : null;
+  const card = element?.closest?.(".card");
   if (!card) return null;
   const alert = element.closest("[data-alert]");
   return { card: card.id, alert: alert && alert.dataset.alert, button: element.tagName === "BUTTON", link: element.tagName === "A" };
 }
 
 function restoreFocus(key) {
-  if (!key) return;
-  const card = document.getElementById(key.card);
-  if (!card) return;
+  const card = key && byId(key.card);
+  if (!card || card.contains(document.activeElement)) return;
   const button = key.button && key.alert && card.querySelector(`[data-alert="${key.alert}"] button`);
   (button || (key.link && card.querySelector("h2 a")) || card).focus({ preventScroll: true });
 }
@@ -183,17 +219,61 @@ function connect() {
   source.addEventListener("alert", onAlert);
   source.addEventListener("resync", (event) => { heard(event); refresh(); });
   source.addEventListener("expired", () => location.assign("/login"));
-  // The browser gives up for good when the answer is an error page; the console never does.
   source.addEventListener("error", () => {
+    broken = true;
+    showLive();
+    // The browser gives up for good when the answer is an error page; the console never does.
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000);
   });
 }
 
 function move(step) {
   const cards = [...worklist.querySelectorAll(".card")];
-  const at = cards.indexOf(document.activeElement ? document.activeElement.closest(".card") : null);
-  const next = cards[Math.min(Math.max(at + step, 0), cards.length - 1)];
-  if (next) next.focus();
+  const at = cards.indexOf(document.activeElement?.closest(".card"));
+  cards[Math.min(Math.max(at + step, 0), cards.length - 1)]?.focus();
+}
+
+// Without a focus the key only leads to the worst alert: nobody acknowledges what they have not looked at.
+function acknowledgeByKey(target) {
+  const place = target.closest?.("[data-alert]") || target.closest?.(".card");
+  if (place) place.querySelector(".acknowledge")?.requestSubmit();
+  else worklist.querySelector(".acknowledge")?.closest(".card").focus();
+}
+
+// Reads values out of trends at one time; `share` is the place between their left and right edges.
+function readOut(group, share) {
+  readAt = Math.min(Math.max(share, 0), 1);
+  const said = [];
+  for (const figure of group.querySelectorAll(".plot")) {
+    const read = nearest(figure.querySelector(".trend"), readAt);
+    const out = figure.querySelector(".readout");
+    write(out, read ? `${read.text} ${out.dataset.unit} at ${clock(read.at)}` : "— no reading");
+    if (read) said.push(`${figure.querySelector("figcaption").firstChild.textContent} ${out.textContent}`);
+    const trend = figure.querySelector(".trend");
+    let cursor = trend.querySelector(".cursor");
+    if (!cursor) {
+      cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      cursor.setAttribute("class", "cursor");
+      cursor.setAttribute("y2", "100%");
+      trend.append(cursor);
+    }
+    for (const end of ["x1", "x2"]) cursor.setAttribute(end, `${readAt * 100}%`);
+  }
+  return said.join(". ");
+}
+
+// The reading that is drawn next to a place, as text and time; null where there is none near it.
+function nearest(trend, share) {
+  const { from, until, lowest, highest, decimals } = trend.dataset;
+  const places = [...trend.querySelectorAll("polyline.value")].flatMap((line) => line.getAttribute("points").split(" ")
+    .map((pair) => pair.split(",").map((one) => Number(one) / 1000)));
+  for (const dot of trend.querySelectorAll("circle.value")) places.push([dot.getAttribute("cx"), dot.getAttribute("cy")].map((one) => parseFloat(one) / 100));
+  const distance = Math.min(...places.map(([x]) => Math.abs(x - share)));
+  if (!(distance <= NEAR)) return null;
+  const x = places.find(([one]) => Math.abs(one - share) === distance)[0];
+  const values = places.filter(([one]) => one === x).map(([, y]) => Number(highest) - y * (highest - lowest));
+  const ends = [...new Set([Math.max(...values), Math.min(...values)].map((value) => value.toFixed(decimals)))];
+  return { text: ends.join(trend.querySelector("circle.value") ? "/" : " to "), at: Number(from) + x * (until - from) };
 }
 
 document.addEventListener("submit", (event) => {
@@ -204,17 +284,37 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
-  const card = event.target.closest ? event.target.closest(".card") : null;
-  if (event.key === "j") move(1);
+  const trends = event.target.closest?.(".trends");
+  const step = { ArrowLeft: -READ_STEP, ArrowRight: READ_STEP }[event.key];
+  if (trends && step) {
+    event.preventDefault();
+    write(byId("announcer"), readOut(trends, readAt + step));
+  } else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if (event.key === "a") (card || worklist).querySelector(".acknowledge")?.requestSubmit();
-  else if (event.key === "Enter" && event.target === card) card.querySelector("h2 a").click();
-  else if (event.key === "?") document.getElementById("help")?.showModal();
+  else if (event.key === "a") acknowledgeByKey(event.target);
+  else if (event.key === "Enter" && event.target.matches(".card")) event.target.querySelector("h2 a")?.click();
+  else if (event.key === "?") byId("help").showModal();
+});
+
+document.addEventListener("pointermove", (event) => {
+  const plot = event.target.closest?.(".plot");
+  const edge = plot?.querySelector(".trend .grid")?.getBoundingClientRect();
+  if (edge) readOut(plot.closest(".trends") || plot.parentElement, (event.clientX - edge.left) / edge.width);
 });
 
 for (const kind of ["pointermove", "pointerdown", "keydown", "wheel"]) {
   addEventListener(kind, () => { lastTouched = Date.now(); }, { passive: true });
 }
-document.getElementById("reload").addEventListener("click", () => location.reload());
+addEventListener("pointerdown", () => { pressed = true; });
+for (const kind of ["pointerup", "pointercancel", "blur"]) {
+  addEventListener(kind, () => {
+    pressed = false;
+    // After the click that this ends.
+    if (again) setTimeout(() => { again = false; refresh(); });
+  });
+}
+byId("reload").addEventListener("click", () => location.reload());
 setInterval(() => { showLive(); showAges(); }, 1000);
+setInterval(() => { if (!document.hidden && !broken) refresh(); }, RENEW_MS);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 connect();
