@@ -65,7 +65,7 @@ async def run_demo(settings: DemoSettings, progress: Progress) -> None:
         except TimeoutError as cause:
             raise DemoError(
                 f"Not done within {settings.timeout_seconds:g} s; it stopped at: {progress.current}.",
-                household.where_to_look() if settings.state else "",
+                household.where_to_look(),
             ) from cause
         finally:
             progress.step("Stopping")
@@ -138,13 +138,19 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 @contextmanager
 def _folder(state: Path | None) -> Iterator[Path]:
-    """The state folder, made if need be; one of our own is removed at the end."""
+    """The state folder, made if need be; one of our own is removed at the end, but kept after a failure."""
     if state is not None:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield state.absolute()
         return
     folder = Path(tempfile.mkdtemp(prefix="bedside-demo-"))
+    keep = False
     try:
         yield folder
+    except DemoError:
+        # Its logs are what tells why it failed.
+        keep = True
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)

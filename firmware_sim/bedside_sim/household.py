@@ -15,11 +15,14 @@ from bedside_profiles.rules.thresholds import ThresholdRule
 from bedside_profiles.wire.fields import to_map
 from bedside_sim.errors import DemoError
 from bedside_sim.processes import Processes, Running, ask, command, tell
-from bedside_sim.progress import Progress
+from bedside_sim.progress import Silent
 
 HUB_ID = "hub-demo"
 LOGINS = (("nurse", "nurse"), ("physician", "physician"), ("tech", "tech"))
 """Name and role of the people who can log in."""
+
+HOPELESS = 6
+"""Restarts of one process before everything is up: a slow machine needs one or two."""
 
 MRN = "DEMO-1"
 CARE_TEAM = ("nurse", "physician")
@@ -40,7 +43,7 @@ class Known:
 class Household:
     """One installation below `state`. Each step may be run again on a state that has it already."""
 
-    def __init__(self, state: Path, seed: int, rules: tuple[ThresholdRule, ...], progress: Progress) -> None:
+    def __init__(self, state: Path, seed: int, rules: tuple[ThresholdRule, ...], progress: Silent) -> None:
         self.state = state
         self.cloud_state = state / "cloud"
         self.hub_state = state / "hub"
@@ -69,8 +72,8 @@ class Household:
         cloud = await self.processes.start("cloud", arguments)
         status = self.cloud_state / "status.json"
         while not (status.exists() and _ready(status, cloud.process.pid)):
-            if not cloud.alive:
-                raise DemoError("The cloud did not start.", f"Its last lines:\n{cloud.tail()}")
+            if not cloud.alive or _keeps_dying(status, cloud.process.pid):
+                raise DemoError("The cloud does not start.", f"Its last lines:\n{cloud.tail()}")
             await asyncio.sleep(0.1)
         self.endpoints = await self.ask_cloud("endpoints")
         return cloud
@@ -186,6 +189,15 @@ def _load(file: Path, seed: int) -> Known:
 def _ready(status: Path, supervisor_pid: int) -> bool:
     content = json.loads(status.read_text(encoding="utf-8"))
     return bool(content["ready"]) and content["supervisor_pid"] == supervisor_pid
+
+
+def _keeps_dying(status: Path, supervisor_pid: int) -> bool:
+    """Whether some process of this cloud has died so often that waiting is no use."""
+    if not status.exists():
+        return False
+    content = json.loads(status.read_text(encoding="utf-8"))
+    hopeless = any(row["restarts"] >= HOPELESS for row in content["processes"])
+    return hopeless and content["supervisor_pid"] == supervisor_pid
 
 
 async def _announced(running: Running) -> dict[str, Any]:

@@ -8,7 +8,17 @@ from rich.console import Console
 from bedside_profiles.readings import METRICS, Metric
 
 
-class Progress:
+class Silent:
+    """Says nothing: for programs that use what the demonstration is made of."""
+
+    current = ""
+
+    def step(self, text: str) -> None:
+        """The next step begins."""
+        self.current = text
+
+
+class Progress(Silent):
     """Says each step once, with the time since the start. On a terminal the present step has a moving mark."""
 
     def __init__(self, console: Console, *, animated: bool) -> None:
@@ -18,7 +28,6 @@ class Progress:
         self.current = "the start"
 
     def step(self, text: str) -> None:
-        """The next step begins."""
         self.current = text
         self._line(text)
         if self._status is not None:
