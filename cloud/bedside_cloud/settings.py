@@ -4,28 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedside_cloud.bus.connection import BusSettings
+from bedside_cloud.bus.link import BusSettings
 from bedside_cloud.database.pool import DatabaseSettings
 from bedside_cloud.engines.certificates.files import CertificateFiles
+from bedside_cloud.secret import Secret
 
 DEFAULT_STATE = Path("bedside-cloud")
 """Where a command looks when it is told nothing: below the current folder."""
-
-
-class Secret:
-    """A text that is never printed: `reveal()` is the only way to it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The secret itself, for the one call that needs it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "***"
 
 
 @dataclass(frozen=True, slots=True)

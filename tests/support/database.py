@@ -16,6 +16,7 @@ from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.database.pool import DatabaseSettings
 from bedside_cloud.engines.postgres import Postgres, ensure_roles, provision_database
 from bedside_cloud.engines.reachable import free_ports
+from bedside_cloud.secret import Secret
 
 TEMPLATE = "bedside_template"
 PASSWORDS = {service.name: f"password-of-{service.name}" for service in SERVICES}
@@ -40,7 +41,7 @@ class TestDatabase:
         """As the service itself connects."""
         schema = next(entry.schema for entry in SERVICES if entry.name == service)
         assert schema is not None
-        return DatabaseSettings(self.postgres.dsn(service, PASSWORDS[service], self.name), schema)
+        return DatabaseSettings(Secret(self.postgres.dsn(service, PASSWORDS[service], self.name)), schema)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -75,7 +76,7 @@ def running_postgres(postgres: Postgres) -> Iterator[subprocess.Popen[bytes]]:
 def postgres_cluster() -> Iterator[Postgres]:
     """The session's cluster, with a provisioned template database."""
     with tempfile.TemporaryDirectory(prefix="bedside-test-") as folder:
-        postgres = Postgres(Path(folder) / "postgres", free_ports(1)[0], "superuser's password")
+        postgres = Postgres(Path(folder) / "postgres", free_ports(1)[0], Secret("superuser's password"))
         with running_postgres(postgres):
             _create(postgres, TEMPLATE)
             dsn = postgres.dsn(database=TEMPLATE)

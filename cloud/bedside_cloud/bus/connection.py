@@ -1,45 +1,28 @@
-"""One service's connection to the bus: requests, endpoints, fan-out. With `streams.py` the only importer of nats."""
+"""One service's connection to the bus: requests, endpoints, fan-out. With `link.py` and `streams.py` the
+only importer of nats."""
 
 import asyncio
-import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import nats
 import nats.errors
 import nats.micro
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
 from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
+from bedside_cloud.bus.link import BusSettings, Link, linked
 from bedside_cloud.contracts.message import Message
 
 LOG = logging.getLogger(__name__)
 
 Asked = TypeVar("Asked", bound=Message)
 Answered = TypeVar("Answered", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """Where the broker is and who we are.
-
-    `url` is `tls://host:port`; `ca_file` verifies the broker; `seed_file` holds the service's nkey seed.
-    """
-
-    service: str
-    url: str
-    ca_file: Path
-    seed_file: Path
-    request_timeout_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +37,26 @@ class Endpoint(Generic[Asked, Answered]):
 class Bus:
     """Open it with `Bus.open`. A lost connection is taken up again for ever; what was subscribed comes back."""
 
-    def __init__(self, client: Client, settings: BusSettings) -> None:
-        self.client = client
+    def __init__(self, link: Link, settings: BusSettings) -> None:
+        self.link = link
+        self.client = link.client
         self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: BusSettings) -> AsyncIterator["Bus"]:
-        """Connect, waiting for a broker that is not there yet, and stay connected until the block ends."""
+        """Connect, waiting for a broker that is not there yet, and stay connected until the block ends.
 
-        async def on_error(error: Exception) -> None:
-            LOG.warning("bus_error cause=%s", type(error).__name__)
-
-        async def on_reconnected() -> None:
-            LOG.info("bus_reconnected")
-
-        client = await _connect(settings, on_error, on_reconnected)
-        bus = cls(client, settings)
-        try:
-            yield bus
-        finally:
-            for task in bus._tasks:
-                task.cancel()
-            with contextlib.suppress(nats.errors.Error, TimeoutError):
-                await client.close()
+        The block ends with EndedError when the broker will not have us.
+        """
+        async with linked(settings) as link:
+            bus = cls(link, settings)
+            try:
+                yield bus
+            finally:
+                for task in bus._tasks:
+                    task.cancel()
 
     async def request(
         self, subject: str, question: Message, answer: type[Answered], *, timeout_seconds: float | None = None
@@ -130,15 +108,25 @@ class Bus:
     async def subscribe(
         self, subject: str, handler: Callable[[str, bytes], Awaitable[None]], *, queue: str = ""
     ) -> None:
-        """Call `handler(subject, body)` for each message, in order; with a queue, one replica gets each."""
+        """Call `handler(subject, body)` for each message, in order; with a queue, one replica gets each.
+
+        NotPermittedError when the map does not allow it. A handler that raises loses this message, not the next.
+        """
 
         async def on_message(message: Msg) -> None:
-            await handler(message.subject, message.data)
+            try:
+                await handler(message.subject, message.data)
+            except Exception as failure:  # one bad message must not end the listening; what it holds is not logged
+                LOG.exception("message_failed subscription=%s", subject, exc_info=failure)
 
         await self.client.subscribe(subject, queue=queue, cb=on_message)
+        await self.link.check_permitted()
 
     async def serve(self, endpoints: tuple[Endpoint[Any, Any], ...]) -> None:
-        """Answer requests as a NATS micro service, so that discovery, statistics and load sharing come with it."""
+        """Answer requests as a NATS micro service, so that discovery, statistics and load sharing come with it.
+
+        NotPermittedError when the map does not allow it.
+        """
         service = await nats.micro.add_service(
             self.client, config=ServiceConfig(name=self._settings.service, version="1.0.0")
         )
@@ -147,6 +135,7 @@ class Bus:
             await service.add_endpoint(
                 EndpointConfig(name=name, subject=endpoint.subject, handler=self._beside(endpoint))
             )
+        await self.link.check_permitted()
 
     def _beside(self, endpoint: Endpoint[Any, Any]) -> Callable[[Request], Awaitable[None]]:
         async def start(request: Request) -> None:
@@ -157,35 +146,15 @@ class Bus:
         return start
 
 
-async def _connect(
-    settings: BusSettings,
-    on_error: Callable[[Exception], Awaitable[None]],
-    on_reconnected: Callable[[], Awaitable[None]],
-) -> Client:
-    context = ssl.create_default_context(cafile=str(settings.ca_file))
-    while True:
-        try:
-            return await nats.connect(
-                settings.url,
-                name=settings.service,
-                nkeys_seed=str(settings.seed_file),
-                tls=context,
-                inbox_prefix=f"_INBOX.{settings.service}".encode(),
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,
-                connect_timeout=3,
-                ping_interval=5,
-                max_outstanding_pings=2,
-                error_cb=on_error,
-                reconnected_cb=on_reconnected,
-                allow_reconnect=True,
-            )
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            LOG.info("bus_waits cause=%s", type(cause).__name__)
-            await asyncio.sleep(0.25)
-
-
 async def _answer(endpoint: Endpoint[Any, Any], request: Request) -> None:
+    try:
+        await _respond(endpoint, request)
+    except nats.errors.Error as cause:
+        # The connection went away under the answer: the asker hears nothing and asks again.
+        LOG.info("answer_lost subject=%s cause=%s", endpoint.subject, type(cause).__name__)
+
+
+async def _respond(endpoint: Endpoint[Any, Any], request: Request) -> None:
     try:
         answer = await endpoint.handler(endpoint.asked.model_validate_json(request.data))
     except RefusedError as refusal:

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from bedside_cloud.contracts.message import Message
 
 LOGIN = "identity.login"
@@ -40,13 +42,13 @@ class LoginRequest(Message):
     """A person's log-in; `password` is compared with its Argon2id hash."""
 
     name: str
-    password: str
+    password: str = Field(repr=False)
 
 
 class LoginAnswer(Message):
     """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `exp`, `iss`, `aud`."""
 
-    access_token: str
+    access_token: str = Field(repr=False)
     expires_in_seconds: int
 
 
@@ -60,7 +62,7 @@ class EnrolRequest(Message):
     """`csr_der` is PKCS#10; `hub_id` and `claim` came as HTTP Basic (RFC 7030, 3.2.3)."""
 
     hub_id: str
-    claim: str
+    claim: str = Field(repr=False)
     csr_der: bytes
 
 

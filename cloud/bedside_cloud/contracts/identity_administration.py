@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from bedside_cloud.contracts.identity import Role
 from bedside_cloud.contracts.message import Message
 
@@ -46,7 +48,7 @@ class ClaimAnswer(Message):
     """The claim is shown this once: only its hash is kept."""
 
     hub_id: str
-    claim: str
+    claim: str = Field(repr=False)
     expires_at_ms: int
 
 
@@ -55,7 +57,7 @@ class PersonRequest(Message):
 
     name: str
     role: Role
-    password: str
+    password: str = Field(repr=False)
 
 
 class PersonAnswer(Message):

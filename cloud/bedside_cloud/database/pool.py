@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from bedside_cloud.database.migrations import migrate
+from bedside_cloud.secret import Secret
 
 Connection = AsyncConnection[TupleRow]
 SHARED_SCHEMA = Path(__file__).parent / "schema"
@@ -27,7 +28,7 @@ data_faults = (psycopg.DataError, psycopg.IntegrityError)
 class DatabaseSettings:
     """`dsn` is a libpq connection string with the service's own role; `schema` the one schema that it owns."""
 
-    dsn: str
+    dsn: Secret
     schema: str
     most_connections: int = 8
 
@@ -51,7 +52,7 @@ class Database:
             await connection.set_autocommit(False)
 
         async with AsyncConnectionPool(
-            settings.dsn,
+            settings.dsn.reveal(),
             connection_class=Connection,
             min_size=1,
             max_size=settings.most_connections,

@@ -20,6 +20,7 @@ from bedside_cloud.engines.launch import Identity, hand_over, unprivileged_user,
 from bedside_cloud.engines.processes import end_all_in
 from bedside_cloud.engines.programs import program
 from bedside_cloud.errors import OperatorError
+from bedside_cloud.secret import Secret
 
 SUPERUSER = "postgres"
 DATABASE = "bedside"
@@ -58,7 +59,7 @@ class Postgres:
 
     directory: Path
     port: int
-    password: str
+    password: Secret
 
     @property
     def data(self) -> Path:
@@ -87,7 +88,7 @@ class Postgres:
         password_file = self.directory / "password"
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(self.password)
+            file.write(self.password.reveal())
         hand_over(password_file, user)
         options = [f"--username={SUPERUSER}", "--auth=scram-sha-256", f"--pwfile={password_file}"]
         options += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--data-checksums"]
@@ -109,7 +110,7 @@ class Postgres:
         """A libpq connection string. None stands for the superuser's password; empty leaves it out, for programs that
         take it from their environment, where other users cannot read it."""
         if password is None:
-            password = self.password
+            password = self.password.reveal()
         return psycopg.conninfo.make_conninfo(
             host=HOST, port=self.port, user=role, dbname=database, password=password or None
         )

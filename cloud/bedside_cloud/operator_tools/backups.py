@@ -101,7 +101,7 @@ def _dump(postgres: Postgres, dump: Path) -> None:
     run_tool(
         "pg_dump",
         ["--format=custom", "--compress=gzip:1", f"--file={dump}", f"--dbname={postgres.dsn(password='')}"],
-        environment={"PGPASSWORD": postgres.password},
+        environment={"PGPASSWORD": postgres.password.reveal()},
     )
     dump.chmod(0o600)
 
@@ -112,7 +112,7 @@ def _load(postgres: Postgres, dump: Path) -> str:
         run_tool(
             "pg_restore",
             ["--exit-on-error", "--single-transaction", target, str(dump)],
-            environment={"PGPASSWORD": postgres.password},
+            environment={"PGPASSWORD": postgres.password.reveal()},
         )
         return new_generation(dsn)
 

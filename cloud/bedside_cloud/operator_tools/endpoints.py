@@ -1,5 +1,7 @@
 """`bedside-cloud endpoints`: where everything of this installation is, for programs that watch or test it."""
 
+from pydantic import Field
+
 from bedside_cloud.contracts.message import Message
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say
@@ -15,7 +17,7 @@ class Endpoints(Message):
     broker_host: str
     broker_port: int
     ca_file: str
-    database_dsn: str
+    database_dsn: str = Field(repr=False)
 
 
 def endpoints(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:

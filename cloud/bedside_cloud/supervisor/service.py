@@ -17,6 +17,9 @@ from bedside_cloud.settings import ServiceSettings
 from bedside_cloud.supervisor.state import State
 from bedside_cloud.telemetry.logs import set_up_logs
 
+STUBBORN_SECONDS = 2.0
+"""How long a service may take to end before all its tasks are told again, one by one."""
+
 Main = Callable[[ServiceSettings], Awaitable[None]]
 
 
@@ -37,7 +40,16 @@ async def _until_told(work: Awaitable[None]) -> None:
         nonlocal told
         told = True
         task.cancel()
+        loop.call_later(STUBBORN_SECONDS, insist)
 
+    def insist() -> None:
+        # asyncio.wait_for of Python 3.11 loses a cancellation that comes together with what it waits for, as when
+        # broker and services are stopped at once: a part of the service would then go on for ever.
+        for one in asyncio.all_tasks() - {waiting}:
+            one.cancel()
+        loop.call_later(STUBBORN_SECONDS, insist)
+
+    waiting = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bedside_cloud.bus.connection import BusSettings
+from bedside_cloud.bus.link import BusSettings
 from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.database.pool import DatabaseSettings
 from bedside_cloud.engines.broker import SYSTEM_USER, Broker, BrokerSecrets
@@ -30,7 +30,8 @@ from bedside_cloud.engines.keys import new_account_seed, new_user_seed
 from bedside_cloud.engines.postgres import Postgres
 from bedside_cloud.engines.reachable import free_ports
 from bedside_cloud.errors import OperatorError
-from bedside_cloud.settings import Ports, Secret, ServiceSettings
+from bedside_cloud.secret import Secret
+from bedside_cloud.settings import Ports, ServiceSettings
 
 SCHEMA = 1
 BUS_USERS = (*(service.name for service in SERVICES), SYSTEM_USER)
@@ -99,7 +100,9 @@ class State:
     @property
     def postgres(self) -> Postgres:
         """The database server."""
-        return Postgres(self.directory / "postgres", self.place.ports.postgres, self._secrets["database.superuser"])
+        return Postgres(
+            self.directory / "postgres", self.place.ports.postgres, Secret(self._secrets["database.superuser"])
+        )
 
     @property
     def broker(self) -> Broker:
@@ -157,7 +160,7 @@ class State:
             service=service,
             instance=instance,
             folder=folder,
-            database=DatabaseSettings(dsn, schemas[service]),
+            database=DatabaseSettings(Secret(dsn), schemas[service]),
             bus=self.bus_settings(service),
             certificates=self.certificates,
             ports=self.place.ports,

@@ -12,13 +12,14 @@ from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.engines.postgres import Postgres, new_generation
 from bedside_cloud.engines.processes import working_in
 from bedside_cloud.engines.reachable import free_ports
+from bedside_cloud.secret import Secret
 
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Postgres:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    return Postgres(private / "postgres", free_ports(1)[0], "secret")
+    return Postgres(private / "postgres", free_ports(1)[0], Secret("secret"))
 
 
 def test_it_is_made_below_a_private_folder_and_never_runs_as_root(postgres: Postgres) -> None:
@@ -67,7 +68,7 @@ def test_provisioning_twice_changes_nothing(postgres: Postgres) -> None:
 def test_a_service_makes_tables_in_its_own_schema_alone(database: TestDatabase) -> None:
     names = [service.name for service in SERVICES if service.schema]
     for name in names:
-        with psycopg.connect(database.settings(name).dsn) as connection:
+        with psycopg.connect(database.settings(name).dsn.reveal()) as connection:
             connection.execute(f"CREATE TABLE {name}.secrets (one integer)")
     for name in names:
         for other in names:
@@ -75,7 +76,7 @@ def test_a_service_makes_tables_in_its_own_schema_alone(database: TestDatabase) 
                 continue
             for statement in (f"TABLE {other}.secrets", f"CREATE TABLE {other}.mine (one integer)"):
                 with (
-                    psycopg.connect(database.settings(name).dsn) as connection,
+                    psycopg.connect(database.settings(name).dsn.reveal()) as connection,
                     pytest.raises(psycopg.errors.InsufficientPrivilege),
                 ):
                     connection.execute(statement)
@@ -84,14 +85,14 @@ def test_a_service_makes_tables_in_its_own_schema_alone(database: TestDatabase) 
 @pytest.mark.parametrize("statement", ["CREATE TABLE public.mine (one integer)", "CREATE SCHEMA mine"])
 def test_a_service_makes_nothing_outside_its_schema(database: TestDatabase, statement: str) -> None:
     with (
-        psycopg.connect(database.settings("ingest").dsn) as connection,
+        psycopg.connect(database.settings("ingest").dsn.reveal()) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement)
 
 
 def test_the_generation_can_be_read_but_not_changed_by_a_service(database: TestDatabase) -> None:
-    with psycopg.connect(database.settings("ingest").dsn) as connection:
+    with psycopg.connect(database.settings("ingest").dsn.reveal()) as connection:
         before = connection.execute("SELECT generation::text FROM platform.generation").fetchone()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("UPDATE platform.generation SET generation = gen_random_uuid()")

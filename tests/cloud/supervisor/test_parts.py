@@ -8,9 +8,13 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from bedside_cloud.contracts.identity import EnrolRequest, LoginAnswer, LoginRequest, Role
+from bedside_cloud.contracts.identity_administration import ClaimAnswer, PersonRequest
+from bedside_cloud.contracts.message import Message
+from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.limits import TEMPLATES
-from bedside_cloud.settings import Secret
+from bedside_cloud.secret import Secret
 from bedside_cloud.supervisor.backoff import LONGEST_SECONDS, SETTLED_SECONDS, deaths_in_a_row, pause_seconds
 from bedside_cloud.supervisor.board import Board, LineScreen, Phase, Row, TableScreen
 from bedside_cloud.supervisor.state import State, is_running, locked
@@ -78,6 +82,31 @@ def test_a_secret_is_not_printed() -> None:
     secret = Secret("planted")
     assert "planted" not in f"{secret!r} {secret}"
     assert secret.reveal() == "planted"
+
+
+def test_no_secret_is_in_what_is_printed_of_the_settings(tmp_path: Path) -> None:
+    state = State.make(tmp_path / "state")
+    secrets = json.loads((tmp_path / "state" / "secrets.json").read_text()).values()
+    services = [entry.name for entry in SERVICES if entry.schema]
+    shown = [state.service_settings(name, name) for name in services]
+    printed = repr([*shown, state, state.postgres, state.broker, state.broker_secrets, state.issuing_passphrase])
+    assert [secret for secret in secrets if secret in printed] == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        LoginRequest(name="nurse", password="planted"),
+        LoginAnswer(access_token="planted", expires_in_seconds=1),
+        PersonRequest(name="nurse", role=Role.NURSE, password="planted"),
+        EnrolRequest(hub_id="hub-1", claim="planted", csr_der=b""),
+        ClaimAnswer(hub_id="hub-1", claim="planted", expires_at_ms=0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_message_does_not_print_its_secret(message: Message) -> None:
+    assert "planted" not in f"{message!r} {message}"
+    assert "planted" in message.model_dump_json()
 
 
 def test_one_process_holds_the_lock(tmp_path: Path) -> None:

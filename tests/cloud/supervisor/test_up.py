@@ -45,6 +45,17 @@ def test_everything_is_up_and_no_secret_is_for_others(cloud: RunningCloud) -> No
     assert {path.stat().st_mode & 0o077 for path in (cloud.state / "bus").iterdir()} == {0}
 
 
+def test_no_secret_is_an_argument_or_in_a_log_or_the_status(cloud: RunningCloud) -> None:
+    secrets = json.loads((cloud.state / "secrets.json").read_text())
+    pids = [row["pid"] for row in cloud.status()["processes"]]
+    places = {f"arguments of {pid}": Path(f"/proc/{pid}/cmdline").read_text() for pid in pids}
+    places |= {file.name: file.read_text() for file in (cloud.state / "logs").iterdir()}
+    places |= {name: (cloud.state / name).read_text() for name in ("status.json", "cloud.json")}
+    places["the terminal"] = cloud.log_file.read_text()
+    found = [(name, place) for name, text in secrets.items() for place, held in places.items() if text in held]
+    assert found == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_killed_comes_back(cloud: RunningCloud, name: str) -> None:
     cloud.kill(name)
