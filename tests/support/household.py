@@ -30,7 +30,7 @@ START_SECONDS = 120.0
 
 PATIENCE_SECONDS = 30.0
 
-QUICK_RULES = tuple(replace(rule, onset_delay_ms=2_000, clear_delay_ms=2_000) for rule in RULES)
+QUICK_RULES = tuple(replace(rule, onset_delay_ms=2_000, clear_delay_ms=500) for rule in RULES)
 """The demonstration's limits with shorter delays: a test waits for an alert, it does not watch a patient."""
 
 

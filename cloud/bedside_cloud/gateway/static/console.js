@@ -313,6 +313,7 @@ for (const kind of ["pointerup", "pointercancel", "blur"]) {
     if (again) setTimeout(() => { again = false; refresh(); });
   });
 }
+write(byId("live-text"), "Connecting");
 byId("reload").addEventListener("click", () => location.reload());
 setInterval(() => { showLive(); showAges(); }, 1000);
 setInterval(() => { if (!document.hidden && !broken) refresh(); }, RENEW_MS);
