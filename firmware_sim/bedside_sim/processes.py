@@ -141,4 +141,7 @@ async def tell(*arguments: str, stdin: str = "") -> str:
 
 
 def _short(argument: str) -> str:
+    """An argument as an error may show it: a path by its last part, a claim not at all."""
+    if argument.startswith("bedside:"):
+        return "CLAIM"
     return Path(argument).name if argument.startswith("/") else argument
