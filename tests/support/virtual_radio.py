@@ -67,5 +67,5 @@ async def tcp_central(air: Air) -> AsyncIterator[tuple[BleakCentral, AdapterServ
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop work until `condition` holds; fails after `PATIENCE_SECONDS`."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - the conditions are about bytes that went through other libraries
+        while not condition():
             await asyncio.sleep(0.005)
