@@ -6,7 +6,8 @@ BedsideError
     ├── StoreError        the buffer cannot be used
     │   ├── NewerStoreError       written by a newer agent: refused, never touched
     │   ├── StoreBusyError        another agent has it open
-    │   └── StoreWriteError       a commit failed (disk full, I/O error): the rows stay in memory and are tried again
+    │   └── StoreWriteError       a commit failed (I/O error): the rows stay in memory and are tried again
+    │       └── StoreFullError    the disk has no room for it: room is made, then it is tried again
     ├── IdentityError     key or certificate are missing or do not fit
     ├── EnrolmentError    the cloud did not give a certificate; `retry` says whether trying again can help
     └── UntrustedError    a document or a certificate that the hub must not act on
@@ -57,6 +58,10 @@ class StoreBusyError(StoreError):
 
 class StoreWriteError(StoreError):
     """A commit failed; nothing of it is in the store."""
+
+
+class StoreFullError(StoreWriteError):
+    """A commit failed for want of room on the disk; nothing of it is in the store."""
 
 
 class IdentityError(AgentError):

@@ -1,12 +1,14 @@
-"""Keys, certificates and signatures: the only importer of cryptography."""
+"""Keys, certificates, signatures and sealed bytes: the only importer of cryptography."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -116,6 +118,27 @@ def verify_signature(certificate: bytes, signature: bytes, message: bytes) -> No
         key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as cause:
         raise UntrustedError("the signature is wrong") from cause
+
+
+NONCE_BYTES = 12
+
+
+def seal(key: bytes, plain: bytes, about: bytes) -> bytes:
+    """AES-GCM under a fresh random nonce, which comes first; `about` is bound to it and not stored.
+
+    Random and never counted: a transaction that was cut leaves its bytes in the log and its sequence is used again, so
+    that anything derived from the sequence would seal two texts under one nonce.
+    """
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, about)
+
+
+def unseal(key: bytes, sealed: bytes, about: bytes) -> bytes:
+    """What `seal` was given; UntrustedError when a single bit of it or of `about` is another."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about)
+    except (InvalidTag, ValueError) as cause:
+        raise UntrustedError("the sealed bytes were changed, or belong to another key") from cause
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -3,89 +3,44 @@
 WAL with `synchronous=FULL`: when `commit` returns, the disk has said that it holds the rows.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, span, unpack
+from bedside_agent.buffer.contents import LANES, STORE_STEP, Damaged, Group, Kept, Mark
+from bedside_agent.buffer.legacy import convert
 from bedside_agent.buffer.queries import migrations, queries
-from bedside_agent.buffer.ranges import Ranges
-from bedside_agent.buffer.rows import pack_reading, pack_row, unpack_reading, unpack_row
-from bedside_agent.errors import NewerStoreError, StoreBusyError, StoreError, StoreWriteError
+from bedside_agent.buffer.ranges import Range, Ranges, intersect, normalise
+from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
+from bedside_agent.buffer.sealing import Keyring, open_keyring
+from bedside_agent.errors import NewerStoreError, StoreBusyError, StoreError, StoreFullError, StoreWriteError
 from bedside_profiles.errors import MalformedError
-from bedside_profiles.readings import Reading
-from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event
 from bedside_profiles.wire.topics import UpLane
-
-LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
-"""The lanes that the store keeps, in the order in which they are sent."""
-
-STORE_STEP = 2**40
-"""Sequences a store can have: an item's key is its store's number times this, plus its sequence."""
 
 APPLICATION_ID = 0x42454453
 PAGE_BYTES = 4096
+LOG_PAGES = 400
+"""The log is put into the file after so many pages: 1.6 MB, less than the reserve on a full disk."""
 
-Item = Reading | Alarm | Event
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A row whose bytes cannot be read any more: all that is left of it is its sequence."""
-
-    seq: int
+CONVERTED_ROWS = 5_000
+SEALED_SCHEMA = 2
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """When the hub had run for `hub_ms`, `last_seq` was the newest item."""
+class Stored:
+    """A row as found: `first` to `last` are its sequences; `bundle` is None when it cannot be read."""
 
-    last_seq: int
-    hub_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One lane of one store as found at opening; `first` is above `last` when it holds nothing."""
-
-    number: int
-    store_id: str
-    lane: UpLane
-    opened_hub_ms: int
     first: int
     last: int
-    settled: Ranges
-    marks: tuple[Mark, ...]
-
-
-@dataclass(slots=True)
-class Group:
-    """What one transaction writes. Readings, alarms and events carry their sequences; a state of None is removed."""
-
-    readings: list[Reading] = field(default_factory=list)
-    alarms: list[Alarm] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    state: dict[str, bytes | None] = field(default_factory=dict)
-    settled: dict[tuple[int, UpLane], Ranges] = field(default_factory=dict)
-    marks: dict[UpLane, Mark] = field(default_factory=dict)
-    forget_settled: bool = False
-
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not (
-            self.readings
-            or self.alarms
-            or self.events
-            or self.state
-            or self.settled
-            or self.marks
-            or self.forget_settled
-        )
+    bundle: Bundle | None
 
 
 class Database:
@@ -93,16 +48,22 @@ class Database:
 
     def __init__(self, path: Path, store_id: str) -> None:
         """Raise StoreError: another agent has it, a newer one wrote it, or the file cannot be used."""
+        self._path = path
         self._lock = _lock(path)
+        self.reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
-            self._connection = _connect(path)
+            self._keyring = open_keyring(path)
+            if free_bytes(path.parent) < LEAST_BYTES:
+                self.reserve.release()
+            self._connection = _connect(path, self._keyring)
+            self.store_id = store_id
             self.hub_ms: int = self._one("hub_time")
             with self._transaction():
                 added = self._run("add_store", {"store_id": store_id, "hub_ms": self.hub_ms})
             if added.lastrowid is None:
                 raise StoreError("the buffer gave the new store no number")
             self.store_number = added.lastrowid
-            self._names = {name: number for number, name in self._run("names")}
+            self.reserve.refill()
         except BaseException:
             self._lock.close()
             raise
@@ -115,6 +76,7 @@ class Database:
                 bounds = {"first": number * STORE_STEP, "last": (number + 1) * STORE_STEP - 1}
                 first = self._run(f"first_{lane.value}", bounds).fetchone()
                 last = self._run(f"last_{lane.value}", bounds).fetchone()
+                newest = self._open(lane, *last) if last else None
                 key = {"store": number, "lane": lane.value}
                 found.append(
                     Kept(
@@ -123,7 +85,7 @@ class Database:
                         lane=lane,
                         opened_hub_ms=opened_hub_ms,
                         first=first[0] % STORE_STEP if first else 1,
-                        last=last[0] % STORE_STEP if last else 0,
+                        last=newest.range[1] if newest else last[0] % STORE_STEP if last else 0,
                         settled=tuple(self._run("settled", key)),
                         marks=tuple(Mark(*row) for row in self._run("marks", key)),
                     )
@@ -131,31 +93,24 @@ class Database:
         return tuple(found)
 
     def state(self) -> Mapping[str, bytes]:
-        """Every named value."""
-        return dict(self._run("all_state").fetchall())
+        """Every named value. One that cannot be read any more is left out: whoever put it does without."""
+        found: dict[str, bytes] = {}
+        for name, sealed in self._run("all_state").fetchall():
+            with contextlib.suppress(MalformedError):
+                found[name] = self._keyring.unseal(sealed, name.encode())
+        return found
 
     def commit(self, group: Group) -> None:
         """Write all of the group or nothing; when this returns, it is on the disk. StoreWriteError otherwise."""
-        new_names: dict[str, int] = {}
-        base = self.store_number * STORE_STEP
-
-        def number_of(name: str) -> int:
-            number = self._names.get(name) or new_names.get(name)
-            if number is None:
-                number = self._run("add_name", {"name": name}).lastrowid
-                assert number is not None  # noqa: S101 - an INSERT of one row has a rowid
-                new_names[name] = number
-            return number
-
+        rows: dict[UpLane, Sequence[Item]] = {
+            UpLane.READINGS: group.readings,
+            UpLane.ALARMS: group.alarms,
+            UpLane.EVENTS: group.events,
+        }
         with self._transaction():
-            self._many("add_readings", [(base + row.seq, pack_reading(row, number_of)) for row in group.readings])
-            self._many("add_alarms", [(base + row.seq, pack_row(row)) for row in group.alarms])
-            self._many("add_events", [(base + row.seq, pack_row(row)) for row in group.events])
-            for name, value in group.state.items():
-                if value is None:
-                    self._run("drop_state", {"name": name})
-                else:
-                    self._run("put_state", {"name": name, "value": value})
+            for lane, items in rows.items():
+                self._add(self.store_number, self.store_id, lane, items)
+            self._put_state(group.state)
             if group.forget_settled:
                 self._run("clear_all_settled")
             for (number, lane), ranges in group.settled.items():
@@ -168,39 +123,57 @@ class Database:
                     "add_mark",
                     {"store": self.store_number, "lane": lane.value, "seq": mark.last_seq, "hub_ms": mark.hub_ms},
                 )
-        self._names.update(new_names)
 
     def fetch(self, number: int, lane: UpLane, first: int, last: int, rows: int) -> tuple[Item | Damaged, ...]:
         """At most `rows` items of one lane between two sequences, rising; sequences without a row are left out.
 
-        StoreError when the file cannot be read.
+        A gap may reach beyond the two sequences. StoreError when the file cannot be read.
         """
-        base = number * STORE_STEP
         found: list[Item | Damaged] = []
-        names = {interned: name for name, interned in self._names.items()}
-        bounds = {"first": base + first, "last": base + last, "rows": rows}
-        try:
-            stored = self._run(f"fetch_{lane.value}", bounds).fetchall()
-        except sqlite3.Error as cause:
-            raise StoreError(f"the buffer cannot be read: {cause}", cause="the disk is failing") from cause
-        for key, payload in stored:
-            seq = key - base
-            try:
-                if lane is UpLane.READINGS:
-                    found.append(unpack_reading(seq, payload, names))
-                elif lane is UpLane.ALARMS:
-                    found.append(unpack_row(Alarm, seq, payload))
+        with contextlib.closing(self._stored(number, lane, first, last)) as stored:
+            for row in stored:
+                if row.bundle is None:
+                    found += [Damaged(seq) for seq in range(max(first, row.first), min(last, row.last) + 1)]
                 else:
-                    found.append(unpack_row(Event, seq, payload))
-            except MalformedError:
-                found.append(Damaged(seq))
+                    found += [item for item in row.bundle.items if span(item)[0] <= last and span(item)[1] >= first]
+                if len(found) >= rows:
+                    break
+        return tuple(found[:rows])
+
+    def stretch(self, number: int, lane: UpLane, first: int, rows: int) -> tuple[Stored, ...]:
+        """At most `rows` whole rows of one lane, the first of which begins at `first` or later."""
+        found: list[Stored] = []
+        with contextlib.closing(self._stored(number, lane, first, STORE_STEP - 1)) as stored:
+            for row in stored:
+                if row.first >= first:
+                    found.append(row)
+                if len(found) == rows:
+                    break
         return tuple(found)
 
-    def delete(self, number: int, lane: UpLane, first: int, last: int) -> None:
-        """Delete the items between two sequences, in one transaction."""
-        base = number * STORE_STEP
+    def delete(self, number: int, lane: UpLane, part: Range, whole: Ranges) -> Ranges:
+        """Delete, in one transaction, the rows that begin in `part` and lie inside `whole`; their sequences."""
+        with contextlib.closing(self._stored(number, lane, *part)) as stored:
+            inside = [(row.first, row.last) for row in stored if row.first >= part[0]]
+        gone = [one for one in inside if intersect((one,), whole) == (one,)]
         with self._transaction():
-            self._run(f"delete_{lane.value}", {"first": base + first, "last": base + last})
+            self._delete(number, lane, gone)
+        return normalise(gone)
+
+    def replace(
+        self,
+        number: int,
+        store_id: str,
+        lane: UpLane,
+        old: Sequence[Stored],
+        new: Sequence[Item],
+        state: Mapping[str, bytes],
+    ) -> None:
+        """Put the items `new` in the place of the rows `old`, and the named values, in one transaction."""
+        with self._transaction():
+            self._delete(number, lane, [(row.first, row.last) for row in old])
+            self._add(number, store_id, lane, new)
+            self._put_state(state)
 
     def forget_marks(self, number: int, lane: UpLane, below_seq: int) -> None:
         """Delete the marks that no decision needs any more."""
@@ -214,10 +187,68 @@ class Database:
             self._run("clear_store_marks", {"store": number})
             self._run("drop_store", {"store": number})
 
+    def spare_bytes(self) -> int:
+        """What can still be written before the disk is full, the reserve not counted: it may be below nothing.
+
+        Pages that are free in the file count; what log and file will yet take for what is already committed does not.
+        """
+        log = self._path.with_name(self._path.name + "-wal")
+        log_growth = max(0, LOG_PAGES * PAGE_BYTES - (log.stat().st_size if log.exists() else 0))
+        pages, free = self._pragma("page_count"), self._pragma("freelist_count")
+        file_growth = max(0, pages * PAGE_BYTES - self._path.stat().st_size)
+        return free_bytes(self._path.parent) + free * PAGE_BYTES - log_growth - file_growth
+
     def close(self) -> None:
         """Close the file; it can be opened again at once."""
+        if free_bytes(self._path.parent) < LEAST_BYTES:
+            self.reserve.release()
         self._connection.close()
+        self.reserve.refill()
         self._lock.close()
+
+    def _stored(self, number: int, lane: UpLane, first: int, last: int) -> Generator[Stored, None, None]:
+        """Rows that hold something between two sequences, rising. A damaged one reaches to the next, or to `last`."""
+        base = number * STORE_STEP
+        bounds = {"base": base, "first": base + first, "last": base + last}
+        damaged: int | None = None
+        cursor = self._connection.cursor()
+        try:
+            for key, sealed in cursor.execute(queries()[f"fetch_{lane.value}"], bounds):
+                if damaged is not None:
+                    yield Stored(damaged, key - base - 1, None)
+                bundle = self._open(lane, key, sealed)
+                damaged = key - base if bundle is None else None
+                if bundle is not None:
+                    yield Stored(*bundle.range, bundle)
+            if damaged is not None:
+                yield Stored(damaged, max(damaged, last if last < STORE_STEP - 1 else damaged), None)
+        except sqlite3.Error as cause:
+            raise StoreError(f"the buffer cannot be read: {cause}", cause="the disk is failing") from cause
+        finally:
+            cursor.close()
+
+    def _open(self, lane: UpLane, key: int, sealed: bytes) -> Bundle | None:
+        return _open(self._keyring, lane, key, sealed)
+
+    def _add(self, number: int, store_id: str, lane: UpLane, items: Sequence[Item]) -> None:
+        base = number * STORE_STEP
+        rows = [
+            (base + seq, self._keyring.seal(plain, about(lane, base + seq)))
+            for seq, plain in pack_items(store_id, items)
+        ]
+        if rows:
+            self._connection.executemany(queries()[f"add_{lane.value}"], rows)
+
+    def _delete(self, number: int, lane: UpLane, rows: Sequence[Range]) -> None:
+        keys = [(number * STORE_STEP + first,) for first, _ in rows]
+        self._connection.executemany(queries()[f"delete_{lane.value}"], keys)
+
+    def _put_state(self, values: Mapping[str, bytes | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                self._run("drop_state", {"name": name})
+            else:
+                self._run("put_state", {"name": name, "value": self._keyring.seal(value, name.encode())})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -231,39 +262,62 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as cause:
-            raise StoreWriteError(
-                f"the buffer could not be written: {cause}",
-                cause="the disk is full or failing",
-                fix="df -h; dmesg | tail",
-            ) from cause
+            raise _write_error(cause) from cause
 
     def _run(self, name: str, values: Mapping[str, object] = {}) -> sqlite3.Cursor:
         return self._connection.execute(queries()[name], values)
 
-    def _many(self, name: str, rows: Sequence[tuple[int, bytes]]) -> None:
-        if rows:
-            self._connection.executemany(queries()[name], rows)
-
     def _one(self, name: str) -> int:
         return int(self._run(name).fetchone()[0])
 
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
-def peek(path: Path) -> Mapping[str, int]:
-    """How many items a store holds, a lane each, read beside a running agent; StoreError if there is none."""
+
+@contextmanager
+def reading(path: Path) -> Iterator[Mapping[UpLane, Iterator[Stored]]]:
+    """Every row of a store, a lane each, read beside a running agent; StoreError if there is none or no key.
+
+    A damaged row stands for its first sequence alone.
+    """
     if not path.exists():
         raise StoreError("there is no buffer yet", cause="the agent never ran here", fix="bedside-agent run")
+    keyring = open_keyring(path)
+
+    def rows(connection: sqlite3.Connection, lane: UpLane) -> Iterator[Stored]:
+        for key, sealed in connection.execute(queries()[f"walk_{lane.value}"], {"item": 0, "rows": -1}):
+            bundle = _open(keyring, lane, key, sealed)
+            yield Stored(*bundle.range, bundle) if bundle else Stored(key % STORE_STEP, key % STORE_STEP, None)
+
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-        try:
-            counts = {}
-            for lane in LANES:
-                table = lane.value
-                counts[table] = int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
-            return counts
-        finally:
-            connection.close()
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
+            yield {lane: rows(connection, lane) for lane in LANES}
     except sqlite3.Error as cause:
         raise StoreError(f"the buffer cannot be read: {cause}", cause="the file is damaged or not a buffer") from cause
+
+
+def peek(path: Path) -> Mapping[str, int]:
+    """How many items a store holds, a lane each; StoreError as `reading`."""
+    with reading(path) as lanes:
+        return {
+            lane.value: sum(len(row.bundle.items) if row.bundle else 1 for row in rows) for lane, rows in lanes.items()
+        }
+
+
+def _open(keyring: Keyring, lane: UpLane, key: int, sealed: bytes) -> Bundle | None:
+    try:
+        return unpack(key % STORE_STEP, keyring.unseal(sealed, about(lane, key)))
+    except MalformedError:
+        return None
+
+
+def _write_error(cause: sqlite3.Error) -> StoreWriteError:
+    full = getattr(cause, "sqlite_errorcode", None) in _FULL
+    return (StoreFullError if full else StoreWriteError)(
+        f"the buffer could not be written: {cause}",
+        cause="the disk is full" if full else "the disk is failing",
+        fix="df -h; dmesg | tail",
+    )
 
 
 def _lock(path: Path) -> IO[bytes]:
@@ -282,7 +336,7 @@ def _lock(path: Path) -> IO[bytes]:
     return lock
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, keyring: Keyring) -> sqlite3.Connection:
     try:
         path.touch(mode=0o600, exist_ok=True)
         # The store hands one call after the other to its own thread; `close` may come from another one.
@@ -294,7 +348,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA busy_timeout = 5000")
-        _migrate(connection)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        _migrate(connection, keyring)
     except sqlite3.Error as cause:
         connection.close()
         raise StoreError(
@@ -309,15 +364,63 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, keyring: Keyring) -> None:
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     known = migrations()[-1][0]
     if found > known:
         raise NewerStoreError(found, known)
     for number, script in migrations():
-        if number > found:
-            # executescript is one call to the disk: a power cut in between leaves the version before.
-            connection.executescript(
-                f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
-                f"PRAGMA user_version = {number};\nCOMMIT;"
-            )
+        if number <= found:
+            continue
+        sealing = number == SEALED_SCHEMA and found > 0
+        if sealing:
+            # Else what was written in the clear would stay readable in pages that hold nothing any more.
+            connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            if sealing:
+                _seal_all(connection, keyring)
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        if sealing:
+            connection.execute("PRAGMA secure_delete = OFF")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _seal_all(connection: sqlite3.Connection, keyring: Keyring) -> None:
+    """Write every row of schema 1 anew, inside the migration's transaction."""
+    names = dict(connection.execute("SELECT number, name FROM names"))
+    stores = dict(connection.execute("SELECT number, store_id FROM stores"))
+    for lane in LANES:
+        for number in stores:
+            at, end = number * STORE_STEP - 1, (number + 1) * STORE_STEP
+            while True:
+                part = connection.execute(
+                    queries()[f"walk_{lane.value}"], {"item": at, "rows": CONVERTED_ROWS}
+                ).fetchall()
+                part = [row for row in part if row[0] < end]
+                if not part:
+                    break
+                connection.executemany(queries()[f"delete_{lane.value}"], [(key,) for key, _ in part])
+                rows = [
+                    (key, keyring.seal(plain, about(lane, key))) for key, plain in convert(lane, part, stores, names)
+                ]
+                connection.executemany(queries()[f"add_{lane.value}"], rows)
+                at = part[-1][0]
+    for name, value in connection.execute(queries()["all_state"]).fetchall():
+        connection.execute(queries()["put_state"], {"name": name, "value": keyring.seal(value, name.encode())})

@@ -10,12 +10,6 @@ DELETE FROM stores WHERE number = :store;
 -- name: hub_time
 SELECT max((SELECT coalesce(max(opened_hub_ms), 0) FROM stores), (SELECT coalesce(max(hub_ms), 0) FROM marks));
 
--- name: names
-SELECT number, name FROM names;
-
--- name: add_name
-INSERT INTO names (name) VALUES (:name);
-
 -- name: add_readings
 INSERT INTO readings (item, payload) VALUES (?, ?);
 
@@ -26,13 +20,19 @@ INSERT INTO alarms (item, payload) VALUES (?, ?);
 INSERT INTO events (item, payload) VALUES (?, ?);
 
 -- name: fetch_readings
-SELECT item, payload FROM readings WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+SELECT item, payload FROM readings
+WHERE item BETWEEN coalesce((SELECT max(item) FROM readings WHERE item BETWEEN :base AND :first), :first) AND :last
+ORDER BY item;
 
 -- name: fetch_alarms
-SELECT item, payload FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+SELECT item, payload FROM alarms
+WHERE item BETWEEN coalesce((SELECT max(item) FROM alarms WHERE item BETWEEN :base AND :first), :first) AND :last
+ORDER BY item;
 
 -- name: fetch_events
-SELECT item, payload FROM events WHERE item BETWEEN :first AND :last ORDER BY item LIMIT :rows;
+SELECT item, payload FROM events
+WHERE item BETWEEN coalesce((SELECT max(item) FROM events WHERE item BETWEEN :base AND :first), :first) AND :last
+ORDER BY item;
 
 -- name: first_readings
 SELECT item FROM readings WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
@@ -44,22 +44,22 @@ SELECT item FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 
 SELECT item FROM events WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
 
 -- name: last_readings
-SELECT item FROM readings WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+SELECT item, payload FROM readings WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
 
 -- name: last_alarms
-SELECT item FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+SELECT item, payload FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
 
 -- name: last_events
-SELECT item FROM events WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+SELECT item, payload FROM events WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
 
 -- name: delete_readings
-DELETE FROM readings WHERE item BETWEEN :first AND :last;
+DELETE FROM readings WHERE item = ?;
 
 -- name: delete_alarms
-DELETE FROM alarms WHERE item BETWEEN :first AND :last;
+DELETE FROM alarms WHERE item = ?;
 
 -- name: delete_events
-DELETE FROM events WHERE item BETWEEN :first AND :last;
+DELETE FROM events WHERE item = ?;
 
 -- name: settled
 SELECT first_seq, last_seq FROM settled WHERE store = :store AND lane = :lane ORDER BY first_seq;
@@ -97,3 +97,12 @@ INSERT INTO state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPD
 
 -- name: drop_state
 DELETE FROM state WHERE name = :name;
+
+-- name: walk_readings
+SELECT item, payload FROM readings WHERE item > :item ORDER BY item LIMIT :rows;
+
+-- name: walk_alarms
+SELECT item, payload FROM alarms WHERE item > :item ORDER BY item LIMIT :rows;
+
+-- name: walk_events
+SELECT item, payload FROM events WHERE item > :item ORDER BY item LIMIT :rows;

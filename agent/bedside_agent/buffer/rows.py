@@ -1,4 +1,4 @@
-"""An item as bytes in the store. The one place that knows them; sealing them is one step in and one step out here.
+"""An item as bytes in the store; how items make a row is in `bundles.py`.
 
 A reading is packed (about 20 bytes: what decides how long an SD card lives), alarms and events are JSON (they are few).
 The first byte is the format: a later one can be told apart row by row.
@@ -82,11 +82,11 @@ def pack_reading(reading: Reading, number_of: Callable[[str], int]) -> bytes:
             tail += _DOUBLE.pack(reading.value)
     if reading.quality:
         has |= _HAS_QUALITY
-        _write(tail, sum(1 << QUALITIES.index(quality) for quality in reading.quality))
+        write_number(tail, sum(1 << QUALITIES.index(quality) for quality in reading.quality))
     if reading.device_time is not None:
         has |= _HAS_DEVICE_TIME
         text = reading.device_time.encode()
-        _write(tail, len(text))
+        write_number(tail, len(text))
         tail += text
     if reading.device_user is not None:
         has |= _HAS_DEVICE_USER
@@ -101,10 +101,10 @@ def pack_reading(reading: Reading, number_of: Callable[[str], int]) -> bytes:
         | RANGE_FLAGS.index(reading.range_flag) << 4
     )
     body = bytearray(_HEAD.pack(PACKED, METRICS.index(reading.metric), small, has))
-    _write(body, number_of(reading.device_id))
-    _write(body, number_of(reading.boot_id))
-    _write(body, reading.taken_at_ms)
-    _write(body, reading.monotonic_ms)
+    write_number(body, number_of(reading.device_id))
+    write_number(body, number_of(reading.boot_id))
+    write_number(body, reading.taken_at_ms)
+    write_number(body, reading.monotonic_ms)
     return bytes(body + tail)
 
 
@@ -120,10 +120,10 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
     form, metric, small, has = _HEAD.unpack_from(payload)
     if form != PACKED:
         raise ValueError("another format")
-    device, at = _read(payload, _HEAD.size)
-    boot, at = _read(payload, at)
-    taken_at_ms, at = _read(payload, at)
-    monotonic_ms, at = _read(payload, at)
+    device, at = read_number(payload, _HEAD.size)
+    boot, at = read_number(payload, at)
+    taken_at_ms, at = read_number(payload, at)
+    monotonic_ms, at = read_number(payload, at)
     value: float | None = None
     quality: tuple[Quality, ...] = ()
     device_time: str | None = None
@@ -136,10 +136,10 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
         (value,) = _DOUBLE.unpack_from(payload, at)
         at += _DOUBLE.size
     if has & _HAS_QUALITY:
-        bits, at = _read(payload, at)
+        bits, at = read_number(payload, at)
         quality = tuple(flag for place, flag in enumerate(QUALITIES) if bits >> place & 1)
     if has & _HAS_DEVICE_TIME:
-        length, at = _read(payload, at)
+        length, at = read_number(payload, at)
         device_time = payload[at : at + length].decode()
         at += length
     if has & _HAS_DEVICE_USER:
@@ -186,8 +186,8 @@ def unpack_row(kind: type[Row], seq: int, payload: bytes) -> Row:
     return row
 
 
-def _write(target: bytearray, number: int) -> None:
-    """Seven bits a byte, lowest first; a negative number has no place here."""
+def write_number(target: bytearray, number: int) -> None:
+    """Append seven bits a byte, lowest first; ValueError for a negative number."""
     if number < 0:
         raise ValueError("a negative number")
     while number > 0x7F:
@@ -197,10 +197,11 @@ def _write(target: bytearray, number: int) -> None:
 
 
 def _write_signed(target: bytearray, number: int) -> None:
-    _write(target, number << 1 if number >= 0 else (-number << 1) - 1)
+    write_number(target, number << 1 if number >= 0 else (-number << 1) - 1)
 
 
-def _read(payload: bytes, at: int) -> tuple[int, int]:
+def read_number(payload: bytes, at: int) -> tuple[int, int]:
+    """The number that begins at `at`, and where the next thing begins; IndexError when the bytes end within it."""
     number = shift = 0
     while True:
         byte = payload[at]
@@ -212,5 +213,5 @@ def _read(payload: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_signed(payload: bytes, at: int) -> tuple[int, int]:
-    number, at = _read(payload, at)
+    number, at = read_number(payload, at)
     return (number >> 1 if not number & 1 else -((number + 1) >> 1)), at

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from bedside_agent.buffer import retention
-from bedside_agent.buffer.database import LANES, Damaged, Database, Group, Item, Kept, Mark
+from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.contents import LANES, Damaged, Group, Kept, Mark
+from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.pending import Pending, window_seconds
-from bedside_agent.buffer.ranges import Range, Ranges, of_sequences, subtract
+from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.clock import Clock
 from bedside_agent.errors import StoreWriteError
@@ -136,8 +138,9 @@ class Store:
         """At most `rows` items of `wanted`. Sequences found to be absent are taken off the shelf's waiting list."""
         first, last = wanted
         items = await self._on_thread(self._database.fetch, shelf.number, shelf.lane, first, last, rows)
-        seen_to = items[-1].seq if len(items) == rows else last
-        holes = subtract(((first, seen_to),), of_sequences(item.seq for item in items))
+        spans = [(item.seq, item.seq) if isinstance(item, Damaged) else span(item) for item in items]
+        seen_to = spans[-1][1] if len(items) == rows else last
+        holes = subtract(((first, seen_to),), normalise(spans))
         if holes:
             key = (shelf.number, shelf.lane)
             self._shelves[key] = self._shelves[key].missing(holes)
@@ -183,10 +186,10 @@ class Store:
         for key, shelf in tuple(self._shelves.items()):
             ranges = retention.deletable(shelf.settled, shelf.last, self._ages[key], self._hub_ms())
             ranges = subtract(ranges, shelf.absent)
-            for first, last in retention.slices(ranges):
-                await self._on_thread(self._database.delete, shelf.number, shelf.lane, first, last)
-                self._shelves[key] = self._shelves[key].missing(((first, last),))
-                gone += last - first + 1
+            for part in retention.slices(ranges):
+                deleted = await self._on_thread(self._database.delete, shelf.number, shelf.lane, part, ranges)
+                self._shelves[key] = self._shelves[key].missing(deleted)
+                gone += count(deleted)
             old = [seq for seq, hub_ms in self._ages[key].marks if hub_ms <= self._hub_ms() - retention.KEEP_MS]
             if old[1:]:
                 await self._on_thread(self._database.forget_marks, shelf.number, shelf.lane, old[-1])
@@ -260,7 +263,7 @@ class Store:
         for lane, items in rows.items():
             if items:
                 key = (self._database.store_number, lane)
-                self._shelves[key] = self._shelves[key].with_last(items[-1].seq)
+                self._shelves[key] = self._shelves[key].with_last(span(items[-1])[1])
         for lane, mark in group.marks.items():
             key = (self._database.store_number, lane)
             age = self._ages[key]
@@ -271,7 +274,7 @@ class Store:
         for lane in LANES:
             age = self._ages[self._database.store_number, lane]
             items = last.get(lane)
-            newest = items[-1].seq if items else self._shelves[self._database.store_number, lane].last
+            newest = span(items[-1])[1] if items else self._shelves[self._database.store_number, lane].last
             if newest and retention.is_mark_due(age.marks[-1][1] if age.marks else None, self._hub_ms()):
                 group.marks[lane] = Mark(newest, self._hub_ms())
 

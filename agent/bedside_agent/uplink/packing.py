@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bedside_agent.buffer.database import Damaged, Item
-from bedside_agent.buffer.ranges import Ranges, of_sequences
+from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.contents import Damaged
+from bedside_agent.buffer.ranges import Range, Ranges, normalise, of_sequences
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.batch import Batch, encode_batch, header_for
@@ -44,9 +45,9 @@ def pack(
         part = items[:rows]
         body = _encode(hub_id, store_id, lane, part, lambda seq: seq in given_up or is_hopeless(seq))
         if body is not None and (len(body) <= most_bytes or rows == 1):
-            return Packed(body, of_sequences(item.seq for item in part), of_sequences(given_up))
+            return Packed(body, normalise(_span(item) for item in part), of_sequences(given_up))
         if rows == 1:
-            given_up.add(part[0].seq)
+            given_up.add(_span(part[0])[0])
         elif body is None:
             rows //= 2
         else:
@@ -57,15 +58,11 @@ def _encode(
     hub_id: str, store_id: str, lane: UpLane, items: Sequence[Item | Damaged], is_hopeless: Callable[[int], bool]
 ) -> bytes | None:
     """The body, or None when some item cannot stand in one or the body is above the wire's limit."""
-    gaps = [
-        Gap(item.seq, item.seq, 1, _reason(item))
-        for item in items
-        if isinstance(item, Damaged) or is_hopeless(item.seq)
-    ]
-    replaced = {gap.first_seq for gap in gaps}
-    whole = [item for item in items if item.seq not in replaced]
+    gaps = [item if isinstance(item, Gap) else _gap(item) for item in items if _is_gap(item, is_hopeless)]
+    whole = [item for item in items if not _is_gap(item, is_hopeless)]
+    ends = [seq for item in items for seq in _span(item)]
     batch = Batch(
-        header_for(hub_id, store_id, lane, [item.seq for item in items]),
+        header_for(hub_id, store_id, lane, ends),
         readings=tuple(item for item in whole if isinstance(item, Reading)),
         alarms=tuple(item for item in whole if isinstance(item, Alarm)),
         events=tuple(item for item in whole if isinstance(item, Event)),
@@ -77,5 +74,14 @@ def _encode(
         return None
 
 
-def _reason(item: Item | Damaged) -> GapReason:
-    return GapReason.STORE_CORRUPT if isinstance(item, Damaged) else GapReason.REJECTED_BY_STORE
+def _is_gap(item: Item | Damaged, is_hopeless: Callable[[int], bool]) -> bool:
+    return isinstance(item, Gap | Damaged) or is_hopeless(item.seq)
+
+
+def _gap(item: Reading | Alarm | Event | Damaged) -> Gap:
+    reason = GapReason.STORE_CORRUPT if isinstance(item, Damaged) else GapReason.REJECTED_BY_STORE
+    return Gap(item.seq, item.seq, 1, reason)
+
+
+def _span(item: Item | Damaged) -> Range:
+    return (item.seq, item.seq) if isinstance(item, Damaged) else span(item)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support.readings import alarm, event, reading
 
-from bedside_agent.buffer.database import LANES, Damaged, Database, Group, Mark, peek
+from bedside_agent.buffer.contents import LANES, Damaged, Group, Mark
+from bedside_agent.buffer.database import Database, peek
 from bedside_agent.buffer.queries import migrations, queries
 from bedside_agent.errors import NewerStoreError, StoreBusyError, StoreError, StoreWriteError
 from bedside_profiles.wire.topics import UpLane
@@ -22,11 +23,13 @@ def path(tmp_path: Path) -> Path:
 def test_no_hot_query_scans_a_table(path: Path) -> None:
     Database(path, STORE).close()
     with sqlite3.connect(path) as connection:
-        values = dict.fromkeys(("first", "last", "rows", "store", "lane", "seq", "hub_ms", "name", "value", "item"), 1)
+        values = dict.fromkeys(
+            ("base", "first", "last", "rows", "store", "lane", "seq", "hub_ms", "name", "value", "item"), 1
+        )
         for name, sql in queries().items():
-            if name in {"stores", "names", "all_state", "clear_all_settled", "hub_time", "add_store", "add_name"}:
+            if name in {"stores", "all_state", "clear_all_settled", "hub_time", "add_store"}:
                 continue  # Read once at opening, or meant to touch everything.
-            arguments = (1, b"") if "?" in sql else {**values, "store_id": ""}
+            arguments = (1, b"")[: sql.count("?")] if "?" in sql else {**values, "store_id": ""}
             plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", arguments))
             assert "SCAN" not in plan, name
             assert "TEMP B-TREE" not in plan, name
@@ -106,7 +109,8 @@ def test_a_group_is_written_whole_or_not_at_all(path: Path) -> None:
 
 def test_a_damaged_row_is_named_and_hides_no_other(path: Path) -> None:
     database = Database(path, STORE)
-    database.commit(Group(readings=[reading(seq=seq) for seq in (1, 2, 3)]))
+    for seq in (1, 2, 3):
+        database.commit(Group(readings=[reading(seq=seq)]))
     database._connection.execute("UPDATE readings SET payload = x'01ff' WHERE item % 8 = 2")
     found = database.fetch(1, UpLane.READINGS, 1, 9, 10)
     assert found == (reading(seq=1), Damaged(2), reading(seq=3))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import pytest
 from tests.support.clock import ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
-from bedside_agent.buffer.database import Group
+from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.contents import Damaged, Group
 from bedside_agent.buffer.pending import window_seconds
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
@@ -45,10 +46,15 @@ def receipt(
     return Receipt(SCHEMA_VERSION, HUB, generation, lane, store_id, stored, rejected=rejected)
 
 
-async def fill(store: Store, readings: int) -> None:
-    for _ in range(readings):
-        _, committed = store.append_readings([reading()])
-    await committed
+async def fill(store: Store, *rows: int) -> None:
+    """Rows of so many readings each: a row goes when all its readings may go."""
+    for row in rows:
+        _, committed = store.append_readings([reading()] * row)
+        await committed
+
+
+def seqs(items: Iterable[Item | Damaged]) -> list[int]:
+    return [item.seq if isinstance(item, Damaged) else span(item)[0] for item in items]
 
 
 async def test_members_of_one_measurement_share_a_group(tmp_path: Path) -> None:
@@ -161,13 +167,13 @@ async def test_another_generation_makes_every_store_wait_again(tmp_path: Path) -
 async def test_stored_readings_go_after_three_days_of_running_time_and_no_others(tmp_path: Path) -> None:
     clock = ManualClock()
     async with opened(tmp_path, clock) as store:
-        await fill(store, 5)
+        await fill(store, 3, 2)
         clock.advance(hours=1)
         await fill(store, 5)
         store.apply_receipt(receipt(store.store_id, (1, 3), (6, 10)))
         clock.advance(hours=71.5)
         assert await store.retain() == 3
-        assert [row.seq for row in await store.fetch(shelf(store), (1, 10), 20)] == [4, 5, 6, 7, 8, 9, 10]
+        assert seqs(await store.fetch(shelf(store), (1, 10), 20)) == [4, 5, 6, 7, 8, 9, 10]
         assert shelf(store).waiting() == ((4, 5),)
         clock.set_wall(0, clock.now().quality)
         assert await store.retain() == 0
@@ -176,7 +182,7 @@ async def test_stored_readings_go_after_three_days_of_running_time_and_no_others
 async def test_a_rewind_does_not_ask_for_what_was_deleted(tmp_path: Path) -> None:
     clock = ManualClock()
     async with opened(tmp_path, clock) as store:
-        await fill(store, 5)
+        await fill(store, 3, 2)
         store.apply_receipt(receipt(store.store_id, (1, 3)))
         clock.advance(hours=73)
         assert await store.retain() == 3
@@ -200,9 +206,9 @@ async def test_a_store_that_holds_nothing_any_more_is_forgotten(tmp_path: Path) 
 
 async def test_holes_are_found_once_and_then_no_longer_wait(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        await fill(store, 5)
-        store._database.delete(1, UpLane.READINGS, 2, 3)
-        assert [row.seq for row in await store.fetch(shelf(store), (1, 5), 2)] == [1, 4]
+        await fill(store, 1, 2, 2)
+        store._database.delete(1, UpLane.READINGS, (2, 3), ((2, 3),))
+        assert seqs(await store.fetch(shelf(store), (1, 5), 2)) == [1, 4]
         assert shelf(store).waiting() == ((1, 1), (4, 5))
 
 

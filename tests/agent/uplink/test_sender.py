@@ -182,7 +182,8 @@ async def test_an_unknown_undecodable_body_changes_nothing(tmp_path: Path) -> No
 
 async def test_a_damaged_row_goes_as_a_gap(tmp_path: Path) -> None:
     async with hub(tmp_path) as one:
-        await one.fill(3)
+        for _ in range(3):
+            await one.fill(1)
         one.store._database._connection.execute("UPDATE readings SET payload = x'00' WHERE item % 8 = 2")
         (batch,) = await one.send()
         assert seqs(batch) == [1, 3]
@@ -203,8 +204,9 @@ async def test_an_item_too_large_for_any_batch_goes_as_a_gap_and_stops_nobody(tm
 
 async def test_rows_that_are_gone_are_not_waited_for(tmp_path: Path) -> None:
     async with hub(tmp_path) as one:
-        await one.fill(5)
-        one.store._database.delete(1, UpLane.READINGS, 1, 3)
+        await one.fill(3)
+        await one.fill(2)
+        one.store._database.delete(1, UpLane.READINGS, (1, 3), ((1, 3),))
         await one.deliver(StoringCloud(HUB))
         assert [seqs(decode_batch(body)) for body in one.bodies] == [[4, 5]]
 

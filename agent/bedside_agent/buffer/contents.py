@@ -1,0 +1,69 @@
+"""What the store keeps, as values: lanes, what one transaction writes, what is found at opening."""
+
+from dataclasses import dataclass, field
+
+from bedside_agent.buffer.ranges import Ranges
+from bedside_profiles.readings import Reading
+from bedside_profiles.wire.alarm import Alarm
+from bedside_profiles.wire.events import Event
+from bedside_profiles.wire.topics import UpLane
+
+LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
+"""The lanes that the store keeps, in the order in which they are sent."""
+
+STORE_STEP = 2**40
+"""Sequences a store can have: a row's key is its store's number times this, plus its first sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An item whose bytes cannot be read any more: all that is left of it is its sequence."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """When the hub had run for `hub_ms`, `last_seq` was the newest item."""
+
+    last_seq: int
+    hub_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One lane of one store as found at opening; `first` is above `last` when it holds nothing."""
+
+    number: int
+    store_id: str
+    lane: UpLane
+    opened_hub_ms: int
+    first: int
+    last: int
+    settled: Ranges
+    marks: tuple[Mark, ...]
+
+
+@dataclass(slots=True)
+class Group:
+    """What one transaction writes. Readings, alarms and events carry their sequences; a state of None is removed."""
+
+    readings: list[Reading] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    state: dict[str, bytes | None] = field(default_factory=dict)
+    settled: dict[tuple[int, UpLane], Ranges] = field(default_factory=dict)
+    marks: dict[UpLane, Mark] = field(default_factory=dict)
+    forget_settled: bool = False
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.readings
+            or self.alarms
+            or self.events
+            or self.state
+            or self.settled
+            or self.marks
+            or self.forget_settled
+        )

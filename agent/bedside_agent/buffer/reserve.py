@@ -1,0 +1,64 @@
+"""Room that is set aside on the disk, so that an alarm always fits: a file that is given up when there is no other."""
+
+import errno
+import os
+from pathlib import Path
+
+RESERVE_BYTES = 2 * 2**20
+"""More than the log may grow to: with it, a full disk still takes an alarm and the deletions that make room."""
+
+LEAST_BYTES = 64 * 2**10
+"""Less is not worth a file: one alarm takes a few pages."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Reserve:
+    """The file at `path`. What is left of the room after an alarm is set aside again at once."""
+
+    def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
+        self._path = path
+        self._size = size
+
+    @property
+    def held_bytes(self) -> int:
+        """How much is set aside now."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def release(self) -> bool:
+        """Give the room up; False when there was none."""
+        held = self.held_bytes > 0
+        self._path.unlink(missing_ok=True)
+        return held
+
+    def refill(self) -> None:
+        """Set aside as much of the wanted room as there is. OSError when the disk fails, not when it is full."""
+        held = self.held_bytes
+        size = self._size
+        while size > held and size >= LEAST_BYTES:
+            if self._allocate(size):
+                return
+            size //= 2
+
+    def _allocate(self, size: int) -> bool:
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        before = os.fstat(handle).st_size
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            os.ftruncate(handle, before)
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+
+def free_bytes(directory: Path) -> int:
+    """What the file system of the directory still gives to us."""
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
