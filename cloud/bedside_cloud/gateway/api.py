@@ -33,9 +33,15 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
     403: {"model": Problem, "description": "Not in your care, or it does not exist."},
     503: {"model": Problem, "description": "A service did not answer."},
 }
+LOGIN_PROBLEMS: dict[int | str, dict[str, object]] = {
+    400: {"model": Problem, "description": "The body is no JSON."},
+    401: {"model": Problem, "description": "The name or the password is wrong."},
+    429: {"model": Problem, "description": "Too many tries. Wait a minute."},
+    503: PROBLEMS[503],
+}
 
 
-@router.post("/login", responses={401: {"model": Problem}, 429: {"model": Problem}, 503: {"model": Problem}})
+@router.post("/login", responses=LOGIN_PROBLEMS)
 async def login(parts: PartsHere, request: LoginRequest) -> LoginAnswer:
     """A short-lived access token for a name and a password; send it as `Authorization: Bearer`."""
     return await parts.bus.request(LOGIN, request, LoginAnswer)

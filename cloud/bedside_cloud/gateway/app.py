@@ -37,6 +37,7 @@ def make_app(bus: Bus, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
     app.include_router(pages.router)
     app.include_router(api.router, prefix="/api/v1")
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.add_exception_handler(404, not_there)
     app.add_exception_handler(NotLoggedInError, not_logged_in)
     app.add_exception_handler(ForbiddenError, forbidden)
     app.add_exception_handler(UnansweredError, unanswered)
@@ -47,6 +48,13 @@ def make_app(bus: Bus, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
 def wants_page(request: Request) -> bool:
     """Whether the asker is a person's browser rather than a program."""
     return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+async def not_there(request: Request, _error: Exception) -> Response:
+    """404 for an address that is none of ours."""
+    if wants_page(request):
+        return pages.error_page(request, 404, "There is no such page", "Check the address, or start again.")
+    return JSONResponse({"detail": "There is no such address."}, status_code=404)
 
 
 async def not_logged_in(request: Request, _error: Exception) -> Response:

@@ -46,7 +46,7 @@ async def login_page(request: Request) -> Response:
 
 @router.post("/login")
 async def log_in(
-    request: Request, parts: PartsHere, name: Annotated[str, Form()], password: Annotated[str, Form()]
+    request: Request, parts: PartsHere, name: Annotated[str, Form()] = "", password: Annotated[str, Form()] = ""
 ) -> Response:
     """Start a session, or say what is wrong."""
     try:

@@ -18,20 +18,36 @@ HEADERS = {
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+MOST_BYTES = 64 * 1024
+"""Nothing that the console takes is nearly as large."""
+
 CallNext = Callable[[Request], Awaitable[Response]]
 
 
 async def guard(request: Request, call_next: CallNext) -> Response:
-    """Refuse a changing request that another site sent, and add the headers to every answer.
-
-    The session cookie is SameSite=Strict; the check of Origin is the second lock on the same door.
-    """
-    origin = request.headers.get("origin")
-    if request.method not in SAFE_METHODS and origin and urlsplit(origin).netloc != request.headers.get("host"):
-        return PlainTextResponse("This request came from another site.", status_code=403)
-    response = await call_next(request)
+    """Refuse what must not go further, and add the headers to every answer."""
+    refusal = refused(request)
+    response = await call_next(request) if refusal is None else refusal
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if not request.url.path.startswith("/static/"):
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def refused(request: Request) -> Response | None:
+    """An answer to a changing request that another site sent, or that is too large; None for all others.
+
+    The session cookie is SameSite=Strict; the check of Origin is the second lock on the same door.
+    """
+    if request.method in SAFE_METHODS:
+        return None
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        return PlainTextResponse("This request came from another site.", status_code=403)
+    length = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
+    if not length.isdecimal():
+        return PlainTextResponse("Say how long the request is.", status_code=411)
+    if int(length) > MOST_BYTES:
+        return PlainTextResponse("The request is too large.", status_code=413)
+    return None

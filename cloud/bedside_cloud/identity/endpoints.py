@@ -115,7 +115,8 @@ class Endpoints:
 
     async def login(self, request: LoginRequest) -> LoginAnswer:
         now = self._clock()
-        name = request.name[:LONGEST_NAME]
+        # PostgreSQL takes no NUL: such a name is nobody's, and not an error of ours.
+        name = request.name[:LONGEST_NAME].replace("\0", "\N{REPLACEMENT CHARACTER}")
         async with self._database.transaction() as connection:
             failed = await store.failed_logins(connection, name)
             person = await store.person_by_name(connection, name)
