@@ -1,6 +1,7 @@
 """A real broker with the generated configuration, and MQTT clients as hubs are."""
 
 import queue
+import shutil
 import socket
 import ssl
 import subprocess
@@ -34,6 +35,11 @@ HUB_PLAYER = ServiceEntry(
 )
 """A bus user of the tests that may say and hear what every hub may: a hub without MQTT."""
 
+JANITOR = ServiceEntry(name="janitor", sees=(), publishes=("$JS.API.>",))
+"""A bus user of the tests that may delete streams and consumers, as whoever holds the broker's store could."""
+
+EXTRA_USERS = (HUB_PLAYER, JANITOR)
+
 
 @dataclass(slots=True)
 class TestBroker:
@@ -49,11 +55,13 @@ class TestBroker:
     def start(self) -> None:
         """Start it, or start it again."""
         broker, secrets = self.state.broker, self.state.broker_secrets
-        seed_file = self.state.seed_file(HUB_PLAYER.name)
-        if not seed_file.exists():
-            seed_file.write_text(new_user_seed())
-        seeds = {**secrets.seeds, HUB_PLAYER.name: seed_file.read_text()}
-        broker.prepare((*SERVICES, HUB_PLAYER), BrokerSecrets(seeds, secrets.callout_seed, secrets.storage_key))
+        seeds = dict(secrets.seeds)
+        for user in EXTRA_USERS:
+            seed_file = self.state.seed_file(user.name)
+            if not seed_file.exists():
+                seed_file.write_text(new_user_seed())
+            seeds[user.name] = seed_file.read_text()
+        broker.prepare((*SERVICES, *EXTRA_USERS), BrokerSecrets(seeds, secrets.callout_seed, secrets.storage_key))
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(broker.command(), stdout=log, stderr=log, cwd="/")
         broker.wait_until_it_answers()
@@ -68,6 +76,10 @@ class TestBroker:
             self.process.terminate()
         self.process.wait(20)
         self.process = None
+
+    def forget(self) -> None:
+        """Delete the streams' store, as a broken disk does. The broker is stopped."""
+        shutil.rmtree(self.state.broker.store)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
 from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
-from bedside_cloud.bus.link import BusSettings, Link, linked
+from bedside_cloud.bus.link import BusSettings, Link, honour_cancellation, linked
 from bedside_cloud.contracts.message import Message
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +71,9 @@ class Bus:
         try:
             reply = await self.client.request(subject, body, timeout=seconds)
         except (nats.errors.Error, TimeoutError) as cause:
+            honour_cancellation()
             raise UnansweredError(subject) from cause
+        honour_cancellation()
         headers = reply.headers or {}
         if ERROR_CODE_HEADER in headers:
             raise RefusedError(int(headers[ERROR_CODE_HEADER]), headers.get(ERROR_HEADER, ""))

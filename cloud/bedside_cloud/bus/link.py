@@ -108,6 +108,17 @@ async def linked(settings: BusSettings) -> AsyncIterator[Link]:
             await client.close()
 
 
+def honour_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled. Call it after waiting inside the client library.
+
+    The library waits with asyncio.wait_for, which in Python 3.11 loses a cancellation that comes together with what
+    was waited for: a task that was told to end would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def _connect(settings: BusSettings, *callbacks: Callable[..., object]) -> Client:
     on_error, on_reconnected, on_closed = callbacks
     context = ssl.create_default_context(cafile=str(settings.ca_file))

@@ -6,7 +6,7 @@ storage, and a stream whose store was deleted is made again.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import nats.errors
@@ -16,8 +16,16 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.bus.link import honour_cancellation
 
 LOG = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How long to wait for messages before looking whether the consumer is still there: a deleted store shows itself by
+silence alone. Until then nothing keeps the hubs' messages, and an alarm is sent again only after 10 s."""
+
+AGAIN_SECONDS = 0.2
+SLOWEST_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +53,31 @@ class Arrived:
     received_at_ms: int
 
 
+class Unsettled(Exception):  # noqa: N818 - a state of the messages, not a fault
+    """The messages could not be settled now (the database is away); they must come again."""
+
+
 Work = Callable[[Sequence[Arrived]], Awaitable[None]]
 """Settle the messages: returns when all of them may be forgotten, raises when they must come again."""
 
 
 async def consume(bus: Bus, settings: StreamSettings, work: Work) -> None:
-    """Give messages to `work` for ever, in batches, and acknowledge each batch after `work` has returned."""
+    """Give messages to `work` for ever, in batches, and acknowledge each batch after `work` has returned.
+
+    What `work` raises never ends this: the messages come again, after an unexpected error one by one, so that the one
+    that it cannot bear delays no other.
+    """
     while True:
         try:
-            async for messages in _batches(bus, settings):
-                await _settle(messages, work)
+            await _consume_until_lost(bus, settings, work)
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as cause:
+            honour_cancellation()
             LOG.info("stream_again stream=%s cause=%s", settings.name, type(cause).__name__)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def _settle(messages: Sequence[Msg], work: Work) -> None:
-    try:
-        await work([_arrived(message) for message in messages])
-    except Unsettled as cause:
-        LOG.warning("unsettled messages=%d cause=%s", len(messages), cause)
-        for message in messages:
-            await message.nak(delay=0.5)
-    else:
-        for message in messages:
-            await message.ack()
-
-
-def _arrived(message: Msg) -> Arrived:
-    return Arrived(message.subject, message.data, round(message.metadata.timestamp.timestamp() * 1000))
-
-
-class Unsettled(Exception):  # noqa: N818 - a state of the messages, not a fault
-    """The messages could not be settled now (the database is away); they must come again."""
-
-
-async def _batches(bus: Bus, settings: StreamSettings) -> AsyncIterator[list[Msg]]:
-    jetstream = bus.client.jetstream(timeout=3)
+async def _consume_until_lost(bus: Bus, settings: StreamSettings, work: Work) -> None:
+    jetstream = bus.client.jetstream(timeout=LOOK_SECONDS)
     await _ensure_stream(jetstream, settings)
     subscription = await jetstream.pull_subscribe(
         "",
@@ -94,17 +90,48 @@ async def _batches(bus: Bus, settings: StreamSettings) -> AsyncIterator[list[Msg
             max_ack_pending=settings.most_at_once * 16,
         ),
     )
+    LOG.info("stream_taken_up stream=%s", settings.name)
     try:
         while True:
             try:
-                messages = await subscription.fetch(settings.most_at_once, timeout=2)
+                messages = await subscription.fetch(settings.most_at_once, timeout=LOOK_SECONDS)
             except TimeoutError:
-                # Also how a deleted store shows itself: the broker has no such consumer and stays silent.
-                await subscription.consumer_info()
+                messages = []
+            honour_cancellation()
+            if messages:
+                await _settle(messages, work)
             else:
-                yield messages
+                await subscription.consumer_info()
     finally:
         await subscription.unsubscribe()
+
+
+async def _settle(messages: Sequence[Msg], work: Work) -> None:
+    try:
+        await work([_arrived(message) for message in messages])
+    except Unsettled as cause:
+        LOG.warning("unsettled messages=%d cause=%s", len(messages), cause)
+        for message in messages:
+            await message.nak(delay=0.5)
+    except Exception as failure:  # whatever it is, nobody has been told that these are stored: they must come again
+        LOG.exception("work_failed messages=%d", len(messages), exc_info=failure)
+        if len(messages) > 1:
+            for message in messages:
+                await _settle([message], work)
+        else:
+            await messages[0].nak(delay=again_seconds(messages[0].metadata.num_delivered))
+    else:
+        for message in messages:
+            await message.ack()
+
+
+def again_seconds(deliveries: int) -> float:
+    """The pause before a message comes again that nobody could bear: doubling from half a second, capped."""
+    return float(min(SLOWEST_AGAIN_SECONDS, 0.25 * 2 ** min(deliveries, 16)))
+
+
+def _arrived(message: Msg) -> Arrived:
+    return Arrived(message.subject, message.data, round(message.metadata.timestamp.timestamp() * 1000))
 
 
 async def _ensure_stream(jetstream: JetStreamContext, settings: StreamSettings) -> None:
@@ -116,6 +143,10 @@ async def _ensure_stream(jetstream: JetStreamContext, settings: StreamSettings) 
         max_bytes=settings.most_bytes,
     )
     try:
-        await jetstream.stream_info(settings.name)
+        present = (await jetstream.stream_info(settings.name)).config
     except nats.js.errors.NotFoundError:
         await jetstream.add_stream(config)
+        return
+    if (sorted(present.subjects or ()), present.max_bytes) != (sorted(settings.subjects), settings.most_bytes):
+        # Another version of this program made it.
+        await jetstream.update_stream(config)
