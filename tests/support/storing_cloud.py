@@ -121,5 +121,7 @@ async def at_broker(cloud: StoringCloud, port: int, authority: Authority, direct
         try:
             yield peer
         finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            # Python 3.11's `wait_for`, in the client's publish, may forget a cancellation: ask until it is heeded.
+            while not serving.done():
+                serving.cancel()
+                await asyncio.wait({serving}, timeout=0.5)
