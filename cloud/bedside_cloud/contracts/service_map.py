@@ -1,13 +1,16 @@
 """The declared map: which service may say, hear and ask what, which schema it owns, which data it sees.
 
 Broker permissions and database roles are generated from it; an edge that is not in it is refused. Subjects are NATS
-subjects; `requests` are answered by another service, `serves` are answered by this one.
+subjects; `requests` are answered by another service, `serves` are answered by this one. Only a hub's id is ever left
+open (`*`): a subject that a service will need one day is added on that day.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bedside_cloud.contracts import alerts, identity, readings, registry
+from bedside_cloud.contracts import identity_administration as people
+from bedside_cloud.contracts import registry_administration as care
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 
@@ -43,23 +46,50 @@ def _down(lane: DownLane) -> str:
     return subject("*", lane)
 
 
+IDENTITY_FOR_OPERATOR = (
+    people.CLAIM_CREATE,
+    people.PERSON_ADD,
+    people.PEOPLE,
+    people.HUB_ACCESS,
+    people.HUB_ACCESS_SET,
+)
+REGISTRY_FOR_OPERATOR = (
+    registry.HUBS,
+    care.PATIENT_ADD,
+    care.PATIENTS_ALL,
+    care.EPISODE_SET,
+    care.HUB_PLACE,
+    care.DEVICE_ASSIGN,
+    care.DEVICE_RELEASE,
+    care.DEVICES,
+    care.TEAM_ADD,
+    care.LIMITS_SET,
+)
+"""What a tech asks for at the command line."""
+
 SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         name="identity",
         sees=(DataClass.CREDENTIALS,),
         schema="identity",
-        publishes=("identity.changed", "identity.hub.enrolled"),
-        subscribes=("$SYS.REQ.USER.AUTH", "identity.changed"),
-        serves=("identity.>",),
+        publishes=(people.CHANGED, people.HUB_ENROLLED),
+        subscribes=("$SYS.REQ.USER.AUTH", people.CHANGED),
+        serves=(identity.LOGIN, identity.KEYS, identity.EST_CA, identity.EST_ENROL, *IDENTITY_FOR_OPERATOR),
         replicas=2,
     ),
     ServiceEntry(
         name="registry",
         sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL),
         schema="registry",
-        publishes=(registry.CHANGED, _down(DownLane.CAREPLAN), _down(DownLane.COMMANDS)),
-        subscribes=(_up(UpLane.STATUS), _up(UpLane.REPLIES), "identity.hub.enrolled"),
-        serves=("registry.>", readings.STORED_EVENT),
+        publishes=(registry.CHANGED, _down(DownLane.CAREPLAN)),
+        subscribes=(_up(UpLane.STATUS), _up(UpLane.REPLIES), people.HUB_ENROLLED),
+        serves=(
+            registry.ASSIGNMENTS,
+            registry.PLANS,
+            registry.PATIENTS,
+            readings.STORED_EVENT,
+            *REGISTRY_FOR_OPERATOR,
+        ),
     ),
     ServiceEntry(
         name="ingest",
@@ -103,7 +133,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         name="operator",
         sees=(DataClass.IDENTIFIERS, DataClass.CREDENTIALS, DataClass.OPERATIONS),
-        requests=("identity.>", "registry.>"),
+        requests=(*IDENTITY_FOR_OPERATOR, *REGISTRY_FOR_OPERATOR),
     ),
 )
 """Every bus user. `operator` is the command line of whoever holds the state directory; it owns no schema."""

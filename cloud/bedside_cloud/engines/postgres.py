@@ -148,6 +148,9 @@ def ensure_roles(dsn: str, services: tuple[ServiceEntry, ...], passwords: dict[s
     """One log-in role for each service that owns a schema, with its present password."""
     with psycopg.connect(dsn) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('bedside roles'))")
+        for database in ("postgres", "template1"):
+            # PostgreSQL lets every role into these; a service has no business there.
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
         for service in services:
             if service.schema is None:
                 continue

@@ -53,6 +53,7 @@ class House:
     folder: Path
     registry: Bus
     ingest: Bus
+    gateway: Bus
     clients: list[HubClient] = field(default_factory=list)
 
     async def claim(self, hub_id: str) -> str:
@@ -62,7 +63,7 @@ class House:
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hub_id)])
         csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
         request = EnrolRequest(hub_id=hub_id, claim=claim, csr_der=csr.public_bytes(serialization.Encoding.DER))
-        answer = await self.operator.request(EST_ENROL, request, CertificatesOnly)
+        answer = await self.gateway.request(EST_ENROL, request, CertificatesOnly)
         return pkcs7.load_der_pkcs7_certificates(answer.pkcs7_der)
 
     async def enrolled(self, hub_id: str) -> HubCertificate:
@@ -106,9 +107,9 @@ async def house(broker: TestBroker, database: TestDatabase, tmp_path: Path) -> A
             await stack.enter_async_context(running_service(main, settings))
         users = [
             await stack.enter_async_context(Bus.open(broker.state.bus_settings(user)))
-            for user in ("operator", "registry", "ingest")
+            for user in ("operator", "registry", "ingest", "gateway")
         ]
-        house = House(broker, database, users[0], tmp_path, users[1], users[2])
+        house = House(broker, database, users[0], tmp_path, users[1], users[2], users[3])
         yield house
         for client in house.clients:
             client.close()
@@ -269,7 +270,7 @@ async def test_enrolment_is_announced_and_the_chain_ends_at_the_root(house: Hous
     announced = await house.heard(house.registry, HUB_ENROLLED)
     await house.enrolled("hub-1")
     assert b"hub-1" in (await asyncio.wait_for(announced.get(), 5))[1]
-    answer = await house.operator.request(EST_CA, Empty(), CertificatesOnly)
+    answer = await house.gateway.request(EST_CA, Empty(), CertificatesOnly)
     assert house.broker.state.certificates.root() in pkcs7.load_der_pkcs7_certificates(answer.pkcs7_der)
 
 

@@ -45,15 +45,22 @@ async def operator(broker: TestBroker, database: TestDatabase) -> AsyncIterator[
         yield bus
 
 
+@pytest.fixture
+async def gateway(operator: Bus, broker: TestBroker) -> AsyncIterator[Bus]:
+    """The one that log-ins come through, once identity serves."""
+    async with Bus.open(broker.state.bus_settings("gateway")) as bus:
+        yield bus
+
+
 async def log_in(bus: Bus, name: str, password: str) -> LoginAnswer:
     return await bus.request(LOGIN, LoginRequest(name=name, password=password), LoginAnswer)
 
 
-async def test_a_person_logs_in_and_the_token_stands_against_the_keys(operator: Bus) -> None:
+async def test_a_person_logs_in_and_the_token_stands_against_the_keys(operator: Bus, gateway: Bus) -> None:
     person = await operator.request(PERSON_ADD, PERSON, PersonAnswer)
     assert person.created
-    answer = await log_in(operator, PERSON.name, PERSON.password)
-    keys = await operator.request(KEYS, Empty(), SigningKeys)
+    answer = await log_in(gateway, PERSON.name, PERSON.password)
+    keys = await gateway.request(KEYS, Empty(), SigningKeys)
     assert '"d"' not in keys.jwks
     token = jwt.decode(answer.access_token, KeySet.import_key_set(json.loads(keys.jwks)), algorithms=["ES256"])
     assert token.claims["sub"] == person.person_id
@@ -62,32 +69,32 @@ async def test_a_person_logs_in_and_the_token_stands_against_the_keys(operator: 
     assert (token.claims["iss"], token.claims["aud"]) == ("bedside-identity", "bedside-console")
 
 
-async def test_adding_a_person_twice_changes_the_password(operator: Bus) -> None:
+async def test_adding_a_person_twice_changes_the_password(operator: Bus, gateway: Bus) -> None:
     first = await operator.request(PERSON_ADD, PERSON, PersonAnswer)
     changed = PersonRequest(name=PERSON.name, role=Role.PHYSICIAN, password="another password")
     second = await operator.request(PERSON_ADD, changed, PersonAnswer)
     assert (second.person_id, second.created) == (first.person_id, False)
     with pytest.raises(RefusedError):
-        await log_in(operator, PERSON.name, PERSON.password)
-    await log_in(operator, PERSON.name, "another password")
+        await log_in(gateway, PERSON.name, PERSON.password)
+    await log_in(gateway, PERSON.name, "another password")
     people = (await operator.request(PEOPLE, Empty(), PeopleAnswer)).people
     assert [(person.name, person.role) for person in people] == [("nurse.one", Role.PHYSICIAN)]
 
 
 @pytest.mark.parametrize("name", ["nurse.one", "nobody", "", "'; DROP TABLE people --"])
-async def test_a_wrong_name_and_a_wrong_password_sound_the_same(operator: Bus, name: str) -> None:
+async def test_a_wrong_name_and_a_wrong_password_sound_the_same(operator: Bus, name: str, gateway: Bus) -> None:
     await operator.request(PERSON_ADD, PERSON, PersonAnswer)
     with pytest.raises(RefusedError) as refused:
-        await log_in(operator, name, "wrong password")
+        await log_in(gateway, name, "wrong password")
     assert (refused.value.code, refused.value.reason) == (401, "The name or the password is wrong.")
 
 
-async def test_guessing_is_slowed_down_even_for_a_name_that_nobody_has(operator: Bus) -> None:
+async def test_guessing_is_slowed_down_even_for_a_name_that_nobody_has(operator: Bus, gateway: Bus) -> None:
     for name in ("nurse.one", "nobody"):
         codes = []
         for _ in range(6):
             with pytest.raises(RefusedError) as refused:
-                await log_in(operator, name, "wrong password")
+                await log_in(gateway, name, "wrong password")
             codes.append(refused.value.code)
         assert codes == [401] * 5 + [429]
 
