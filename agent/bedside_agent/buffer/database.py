@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bedside_agent.buffer import retention
 from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, span, unpack
 from bedside_agent.buffer.contents import LANES, STORE_STEP, Damaged, Group, Kept, Mark
 from bedside_agent.buffer.legacy import convert
@@ -28,6 +29,9 @@ APPLICATION_ID = 0x42454453
 PAGE_BYTES = 4096
 LOG_PAGES = 400
 """The log is put into the file after so many pages: 1.6 MB, less than the reserve on a full disk."""
+
+ROW_BYTES = 64
+"""A generous reading, sealed."""
 
 CONVERTED_ROWS = 5_000
 SEALED_SCHEMA = 2
@@ -194,9 +198,27 @@ class Database:
         """
         log = self._path.with_name(self._path.name + "-wal")
         log_growth = max(0, LOG_PAGES * PAGE_BYTES - (log.stat().st_size if log.exists() else 0))
-        pages, free = self._pragma("page_count"), self._pragma("freelist_count")
-        file_growth = max(0, pages * PAGE_BYTES - self._path.stat().st_size)
-        return free_bytes(self._path.parent) + free * PAGE_BYTES - log_growth - file_growth
+        file_growth = max(0, self._pragma("page_count") * PAGE_BYTES - self._path.stat().st_size)
+        return free_bytes(self._path.parent) + self.free_in_file() - log_growth - file_growth
+
+    def tidy(self) -> None:
+        """Empty the log into the file and give its room back to the disk. StoreWriteError as `commit`."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as cause:
+            raise _write_error(cause) from cause
+
+    def is_roomy(self, rows: int) -> bool:
+        """Whether the file itself has room for `rows` more: then nothing need go, whoever else fills the disk.
+
+        An eighth of the file is room, so that a small store is not emptied for another program's sake.
+        """
+        eighth = self._pragma("page_count") * PAGE_BYTES // 8
+        return self.free_in_file() >= max(min(retention.ENOUGH_BYTES, eighth), 2 * ROW_BYTES * rows)
+
+    def free_in_file(self) -> int:
+        """Bytes of the file that hold nothing any more: rows go there before the file grows."""
+        return self._pragma("freelist_count") * PAGE_BYTES
 
     def close(self) -> None:
         """Close the file; it can be opened again at once."""

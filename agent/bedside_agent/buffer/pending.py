@@ -36,7 +36,6 @@ class Pending:
         self._futures: Futures = []
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._closing = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -87,7 +86,11 @@ class Pending:
 
     def next_alarm(self) -> tuple[Group, Futures] | None:
         """The oldest alarm that is to be committed."""
-        return self._alarms.popleft() if self._alarms else None
+        if self._alarms:
+            return self._alarms.popleft()
+        if not self.closed:
+            self._urgent.clear()
+        return None
 
     def rest(self) -> tuple[Group, Futures]:
         """Everything else, for one transaction."""
@@ -104,17 +107,16 @@ class Pending:
         await self._has_room.wait()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but not when the store closes."""
+        """Wait, but not when the store closes or an alarm comes."""
         try:
             async with asyncio.timeout(seconds):
-                await self._closing.wait()
+                await self._urgent.wait()
         except TimeoutError:
             pass
 
     def close(self) -> None:
         """Have `due` answer at once, and False when nothing is left."""
         self.closed = True
-        self._closing.set()
         self._something.set()
         self._urgent.set()
 

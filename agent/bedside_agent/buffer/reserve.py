@@ -7,8 +7,11 @@ from pathlib import Path
 RESERVE_BYTES = 2 * 2**20
 """More than the log may grow to: with it, a full disk still takes an alarm and the deletions that make room."""
 
-LEAST_BYTES = 64 * 2**10
-"""Less is not worth a file: one alarm takes a few pages."""
+LEAST_BYTES = 128 * 2**10
+"""Less is not worth a file: opening the store or an alarm takes a few pages and the log's index."""
+
+MARGIN_BYTES = 256 * 2**10
+"""Left on the disk beside the reserve: the log must be able to grow, or no room could ever be made."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -37,13 +40,11 @@ class Reserve:
     def refill(self) -> None:
         """Set aside as much of the wanted room as there is. OSError when the disk fails, not when it is full."""
         held = self.held_bytes
-        size = self._size
-        while size > held and size >= LEAST_BYTES:
-            if self._allocate(size):
-                return
-            size //= 2
+        size = min(self._size, held + free_bytes(self._path.parent) - MARGIN_BYTES)
+        if size > held and size >= LEAST_BYTES:
+            self._allocate(size)
 
-    def _allocate(self, size: int) -> bool:
+    def _allocate(self, size: int) -> None:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         before = os.fstat(handle).st_size
         try:
@@ -51,11 +52,10 @@ class Reserve:
         except OSError as error:
             if error.errno not in _FULL:
                 raise
+            # Another program was quicker.
             os.ftruncate(handle, before)
-            return False
         finally:
             os.close(handle)
-        return True
 
 
 def free_bytes(directory: Path) -> int:

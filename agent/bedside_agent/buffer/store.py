@@ -5,6 +5,7 @@ readings it was raised from before either is on the disk.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -20,9 +21,10 @@ from bedside_agent.buffer.contents import LANES, Damaged, Group, Kept, Mark
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.pending import Pending, window_seconds
 from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
+from bedside_agent.buffer.room import RoomMaker
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.clock import Clock
-from bedside_agent.errors import StoreWriteError
+from bedside_agent.errors import StoreFullError, StoreWriteError
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event
@@ -54,6 +56,8 @@ class Store:
         self._window_seconds = commit_window_ms / 1000
         self._thread = ThreadPoolExecutor(1, "buffer")
         self._pending = Pending()
+        self._room = RoomMaker(database)
+        self._making_room = False
         self._next: dict[UpLane, int] = dict.fromkeys(LANES, 1)
         self._state: dict[str, bytes] = {}
         self._shelves: dict[ShelfKey, Shelf] = {}
@@ -213,8 +217,7 @@ class Store:
         now = asyncio.get_running_loop().time
         window, committed_at = self._window_seconds, now()
         while await self._pending.due(window):
-            while alarm := self._pending.next_alarm():
-                await self._commit(*alarm)
+            await self._commit_alarms(None)
             group, futures = self._pending.rest()
             if self._settled_due():
                 self._add_settled(group)
@@ -223,36 +226,113 @@ class Store:
                 await self._commit(group, futures)
                 window = window_seconds(self._window_seconds, len(group.readings), now() - committed_at)
                 committed_at = now()
+                await self._keep_room()
         try:
             await self._save_settled()
         except StoreWriteError as error:
             # The items themselves are safe; what the receipts said will be said again.
             log.warning("buffer.receipts_not_saved", extra={"reason": error.what})
 
+    async def _commit_alarms(self, delayed: Group | None) -> None:
+        """Commit the alarms that came; `delayed` is a group that was taken before them and is not on the disk."""
+        while alarm := self._pending.next_alarm():
+            if delayed is not None:
+                for name in alarm[0].state:
+                    # It would else be written after, and over, the alarm's newer value.
+                    delayed.state.pop(name, None)
+            await self._commit(*alarm)
+
     async def _commit(self, group: Group, futures: list[asyncio.Future[None]]) -> None:
-        """Commit, and try again while the disk refuses: nothing that was taken is given up."""
-        while True:
-            try:
-                await self._on_thread(self._database.commit, group)
-                break
-            except StoreWriteError as error:
-                if self.failing is None:
-                    log.error("buffer.commit_failed", extra={"reason": error.what})
-                self.failing = error
-                if self._pending.closed:
-                    for future in futures:
-                        future.cancel()
-                    return
-            await self._pending.pause(RETRY_SECONDS)
+        """Commit, and try again while the disk refuses: nothing that was taken is given up.
+
+        Alarms go through while readings wait for room, and into the reserve when there is no other.
+        """
+        urgent, attempts = bool(group.alarms), 0
+        while (error := await self._refusal(group)) is not None:
+            full = isinstance(error, StoreFullError)
+            if full and urgent and await self._on_thread(self._database.reserve.release):
+                continue
+            if self._pending.closed and attempts:
+                for future in futures:
+                    future.cancel()
+                return
+            attempts += 1
+            if not (full and attempts % 2 and await self._gain_room(len(group.readings))):
+                await self._on_thread(self._database.reserve.refill)
+                await self._pending.pause(RETRY_SECONDS)
+            if not urgent:
+                await self._commit_alarms(group)
         if self.failing is not None:
             log.warning("buffer.commit_works_again")
             self.failing = None
+        if urgent or attempts:
+            await self._on_thread(self._database.reserve.refill)
         self._advance(group)
         for future in futures:
             if not future.done():
                 future.set_result(None)
         if group.readings or group.alarms or group.events:
             self.committed()
+
+    async def _refusal(self, group: Group) -> StoreWriteError | None:
+        try:
+            await self._on_thread(self._database.commit, group)
+        except StoreWriteError as error:
+            if self.failing is None:
+                log.error("buffer.commit_failed", extra={"reason": error.what})
+            self.failing = error
+            return error
+        return None
+
+    async def _keep_room(self) -> None:
+        """Make room before the disk is full, so that a commit need not wait for it."""
+        spare = await self._on_thread(self._database.spare_bytes)
+        if spare >= retention.LOW_BYTES:
+            await self._on_thread(self._database.reserve.refill)
+            return
+        while spare < retention.ENOUGH_BYTES and not await self._on_thread(self._database.is_roomy, 0):
+            if not await self._make_room():
+                return
+            await self._commit_alarms(None)
+            spare = await self._on_thread(self._database.spare_bytes)
+
+    async def _gain_room(self, rows: int) -> bool:
+        """After the disk was found full: whether another attempt may succeed.
+
+        The reserve is given up for it: what the attempt takes of the disk is the log's, and comes back when the log is
+        emptied. The rows themselves go where others were.
+        """
+        await self._on_thread(self._database.reserve.release)
+        with contextlib.suppress(StoreWriteError):
+            await self._on_thread(self._database.tidy)
+        while not await self._on_thread(self._database.is_roomy, rows):
+            if not await self._make_room():
+                return False
+        return True
+
+    async def _make_room(self) -> bool:
+        """Let one step's worth go; False when nothing may go, or the disk refuses even that."""
+        try:
+            step = await self._on_thread(self._room.step, self.shelves(), self._clock.now())
+        except StoreFullError:
+            if not await self._on_thread(self._database.reserve.release):
+                return False
+            try:
+                return await self._make_room()
+            finally:
+                await self._on_thread(self._database.reserve.refill)
+        except StoreWriteError as error:
+            log.warning("buffer.room_not_made", extra={"reason": error.what})
+            return False
+        if step is None:
+            return False
+        shelf, gone = step
+        key = (shelf.number, shelf.lane)
+        self._shelves[key] = self._shelves[key].missing(gone)
+        if not self._making_room:
+            log.warning("buffer.makes_room")
+        self._making_room = True
+        return True
 
     def _advance(self, group: Group) -> None:
         rows: dict[UpLane, Sequence[Item]] = {
