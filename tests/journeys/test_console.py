@@ -71,7 +71,7 @@ async def test_an_alert_comes_and_is_taken_without_reloading(calm: RunningHouseh
             await visit.live()
             await visit.mark()
         await expect(nurse.page.get_by_role("heading", name="Demo Patient")).to_be_visible()
-        await expect(nurse.page.get_by_text("No alert waits for anybody")).to_be_visible()
+        await expect(nurse.page.get_by_text("No alerts · 1 patient in your care")).to_be_visible()
         for value in ("96", "94"):
             await say(calm, float(value))
             await expect(nurse.figure("spo2")).to_have_text(value)
@@ -85,6 +85,7 @@ async def test_an_alert_comes_and_is_taken_without_reloading(calm: RunningHouseh
             await expect(alert.locator("svg.trend .limit-text")).to_have_text(re.compile(r"limit 90\s%"))
             await expect(alert.get_by_role("button", name="Acknowledge")).to_be_enabled()
             await expect(visit.page).to_have_title("(1) Patients – Bedside")
+            await expect(visit.page.get_by_text("1 unacknowledged alert")).to_be_visible()
             await expect(visit.page.locator("#announcer")).to_contain_text(SENTENCE)
 
         await nurse.page.keyboard.press("a")
@@ -96,6 +97,7 @@ async def test_an_alert_comes_and_is_taken_without_reloading(calm: RunningHouseh
             await expect(taken).to_contain_text(re.compile(r"Acknowledged by nurse at \d\d:\d\d:\d\d UTC"))
             await expect(taken.get_by_role("button")).to_have_count(0)
             await expect(visit.page).to_have_title("Patients – Bedside")
+            await expect(visit.page.get_by_text("No unacknowledged alerts, 1 still active")).to_be_visible()
             assert await visit.was_not_reloaded()
 
 
@@ -128,6 +130,7 @@ async def test_everything_can_be_done_by_keyboard(calm: RunningHousehold, browse
     async with Visit(calm, browser) as visit:
         page, keys = visit.page, visit.page.keyboard
         await page.goto("/login")
+        await expect(page.get_by_label("Name")).to_be_focused()
         await keys.type("nurse")
         await keys.press("Tab")
         await keys.type(calm.password("nurse"))

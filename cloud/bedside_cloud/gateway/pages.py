@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.templating import Jinja2Templates
+from jinja2 import StrictUndefined
 
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest
@@ -22,6 +23,8 @@ from bedside_cloud.gateway.worklist import worklist
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+# A name that nobody set is an error: rendered as nothing, it could make a page say that all is well.
+templates.env.undefined = StrictUndefined
 templates.env.filters.update(ago=ago, birth=birth, clock=clock, duration=duration, moment=moment)
 templates.env.globals.update(alarm_name=alarm_name, patience=patience, quantity=quantity)
 
@@ -169,6 +172,8 @@ async def _cards(care: Care, viewer: Viewer, overview: InCare, now_ms: int) -> d
         "viewer": viewer,
         "cards": cards,
         "now_ms": now_ms,
+        "alone": False,
         "waiting": sum(card.waiting for card in cards),
+        "active": sum(card.active for card in cards),
         "alert_plots": {alert.alert_id: plot for alert, plot in zip(worst, plots, strict=True) if plot is not None},
     }

@@ -90,6 +90,11 @@ class PatientCard:
         return sum(one.open for one in self.alerts)
 
     @property
+    def active(self) -> int:
+        """How many alerts are of something that goes on."""
+        return sum(one.alert.active for one in self.alerts)
+
+    @property
     def measured(self) -> bool:
         """Whether there is any value at all."""
         return any(cell.figures for cell in self.values)
