@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
 from bedside_cloud.bus.link import BusSettings, Link, honour_cancellation, linked
+from bedside_cloud.contracts.delivery import Delivery
 from bedside_cloud.contracts.message import Message
 
 LOG = logging.getLogger(__name__)
@@ -87,14 +88,17 @@ class Bus:
             LOG.info("unanswered subject=%s cause=%s", subject, cause)
             return None
 
-    async def deliver(self, subject: str, body: bytes) -> bool:
-        """Deliver an outbox row: True once the consumer has answered that it committed."""
+    async def deliver(self, subject: str, body: bytes) -> Delivery:
+        """Deliver an outbox row."""
         try:
             await self.request_bytes(subject, body)
-        except BusError as cause:
-            LOG.info("delivery_postponed subject=%s cause=%s", subject, cause)
-            return False
-        return True
+        except RefusedError as cause:
+            LOG.info("delivery_refused subject=%s cause=%s", subject, cause)
+            return Delivery.REFUSED
+        except UnansweredError:
+            LOG.info("delivery_unanswered subject=%s", subject)
+            return Delivery.UNANSWERED
+        return Delivery.COMMITTED
 
     async def publish(self, subject: str, message: Message) -> None:
         """Fan out a message; whoever is not listening misses it. A broker that is away is no error."""

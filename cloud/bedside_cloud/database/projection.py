@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bedside_cloud.database.pool import Connection, Database, fetch_all, unavailable
 from bedside_cloud.database.queries import Queries
@@ -47,12 +47,18 @@ class Projection(Generic[Snapshot]):
         self.current = empty
 
     async def load(self) -> None:
-        """Take up what was last known, then what the other service says now, if it answers."""
+        """Take up what was last known, then what the other service says now, if it answers.
+
+        What was kept by another version of this program and cannot be read is as if it had never been kept.
+        """
         async with self._database.transaction() as connection:
             rows = await fetch_all(connection, SQL["load_projection"], {"name": self._name})
         if rows:
-            self.current = type(self.current).model_validate(rows[0][0])
-        await self.refresh()
+            try:
+                self.current = type(self.current).model_validate(rows[0][0])
+            except ValidationError as wrong:
+                LOG.warning("snapshot_not_readable name=%s faults=%d", self._name, wrong.error_count())
+        await self._try_to_refresh()
 
     async def hint(self, _subject: str, _body: bytes) -> None:
         """The other service said that something changed."""
@@ -67,10 +73,15 @@ class Projection(Generic[Snapshot]):
             except TimeoutError:
                 pass
             self._changed.clear()
-            try:
-                await self.refresh()
-            except unavailable as cause:
-                LOG.warning("snapshot_waits name=%s cause=%s", self._name, type(cause).__name__)
+            await self._try_to_refresh()
+
+    async def _try_to_refresh(self) -> None:
+        try:
+            await self.refresh()
+        except unavailable as cause:
+            LOG.warning("snapshot_waits name=%s cause=%s", self._name, type(cause).__name__)
+        except Exception as failure:  # the other service may be of another version: live on what was last understood
+            LOG.exception("snapshot_not_usable name=%s", self._name, exc_info=failure)
 
     async def refresh(self) -> None:
         """Fetch, keep and apply the snapshot; nothing changes when nobody answers."""

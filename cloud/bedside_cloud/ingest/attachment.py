@@ -8,13 +8,16 @@ from bedside_cloud.ingest.store import SQL
 
 async def attach(connection: Connection, snapshot: AssignmentSnapshot) -> None:
     """Give every unassigned reading that falls into an assignment to its patient."""
-    for one in snapshot.assignments:
-        await connection.execute(
-            SQL["attach_readings"],
-            {
-                "patient_id": one.patient_id,
-                "device_id": one.device_id,
-                "from_at": to_time(one.from_ms),
-                "until_at": None if one.until_ms is None else to_time(one.until_ms),
-            },
-        )
+    if not snapshot.assignments:
+        return
+    # Two replicas would lock the same readings in different orders.
+    await connection.execute(SQL["lock_attachment"])
+    await connection.execute(
+        SQL["attach_readings"],
+        {
+            "device_ids": [one.device_id for one in snapshot.assignments],
+            "patient_ids": [one.patient_id for one in snapshot.assignments],
+            "from_at": [to_time(one.from_ms) for one in snapshot.assignments],
+            "until_at": [None if one.until_ms is None else to_time(one.until_ms) for one in snapshot.assignments],
+        },
+    )

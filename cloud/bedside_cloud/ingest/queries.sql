@@ -57,10 +57,15 @@ INSERT INTO conflicts (hub_id, store_id, lane, seq, sha256, body, heard_at)
 VALUES (%(hub_id)s, %(store_id)s, %(lane)s, %(seq)s, %(sha256)s, %(body)s, clock_timestamp())
 ON CONFLICT DO NOTHING
 
+-- name: lock_attachment
+SELECT pg_advisory_xact_lock(hashtextextended('ingest.attachment', 0))
+
 -- name: attach_readings
-UPDATE readings SET patient_id = %(patient_id)s
-WHERE patient_id IS NULL AND device_id = %(device_id)s AND taken_at >= %(from_at)s
-AND (%(until_at)s::timestamptz IS NULL OR taken_at < %(until_at)s)
+UPDATE readings SET patient_id = assigned.patient_id
+FROM unnest(%(device_ids)s::text[], %(patient_ids)s::uuid[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
+    AS assigned (device_id, patient_id, from_at, until_at)
+WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
+AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
 
 -- name: latest_readings
 SELECT latest.*

@@ -216,9 +216,8 @@ class _LaneWriter:
                 alarm=one,
             )
             # Its own ordering key: an alarm never waits behind the same hub's readings.
-            await enqueue(
-                self._connection, STORED_ALARM, f"{self._key.hub_id}/alarms", message.model_dump_json().encode()
-            )
+            body = message.model_dump_json().encode()
+            await enqueue(self._connection, STORED_ALARM, f"{self._key.hub_id}/alarms", body, urgent=True)
 
     async def events(self, events: Sequence[Event]) -> None:
         for one in events:

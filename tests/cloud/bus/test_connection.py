@@ -12,6 +12,7 @@ from tests.support.nats import TestBroker
 from bedside_cloud.bus.connection import Bus, Endpoint
 from bedside_cloud.bus.errors import EndedError, NotPermittedError, RefusedError, UnansweredError
 from bedside_cloud.contracts import alerts, identity, registry
+from bedside_cloud.contracts.delivery import Delivery
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.engines.keys import new_user_seed
 
@@ -168,11 +169,11 @@ async def test_two_replicas_share_a_queue(broker: TestBroker, registry_bus: Bus)
 
 async def test_deliver_says_whether_the_consumer_committed(broker: TestBroker, gateway_bus: Bus) -> None:
     async with Bus.open(broker.state.bus_settings("alerting")) as alerting:
-        assert not await gateway_bus.deliver(alerts.LIST, b"{}"), "nobody is there"
+        assert await gateway_bus.deliver(alerts.LIST, b"{}") is Delivery.UNANSWERED, "nobody is there"
 
         async def refuse(_question: Empty) -> Empty:
             raise RefusedError(503, "not now")
 
         await alerting.serve((Endpoint(alerts.LIST, Empty, refuse), Endpoint(alerts.ACKNOWLEDGE, Empty, echo)))
-        assert not await gateway_bus.deliver(alerts.LIST, b"{}")
-        assert await gateway_bus.deliver(alerts.ACKNOWLEDGE, b"{}")
+        assert await gateway_bus.deliver(alerts.LIST, b"{}") is Delivery.REFUSED
+        assert await gateway_bus.deliver(alerts.ACKNOWLEDGE, b"{}") is Delivery.COMMITTED

@@ -1,18 +1,27 @@
 """The outbox against a real PostgreSQL: at least once, in order of its key, whatever happens on the way."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 from tests.support.database import TestDatabase
 
+from bedside_cloud.contracts.delivery import Delivery
 from bedside_cloud.database.migrations import NewerSchemaError
 from bedside_cloud.database.outbox import OutboxSettings, Relay, enqueue, retry_seconds
 from bedside_cloud.database.pool import Database
 
-QUICK = OutboxSettings(lease_seconds=0.4, sweep_seconds=0.05, slowest_retry_seconds=0.1)
+QUICK = OutboxSettings(
+    lease_seconds=0.4,
+    sweep_seconds=0.05,
+    slowest_retry_seconds=0.1,
+    slowest_urgent_retry_seconds=0.1,
+    most_refusals=4,
+)
 
 
 class Consumer:
@@ -21,14 +30,23 @@ class Consumer:
     def __init__(self) -> None:
         self.committed: list[bytes] = []
         self.refuse: set[bytes] = set()
+        self.miss: set[bytes] = set()
+        self.hold: set[bytes] = set()
+        self.released = asyncio.Event()
+        self.heard_of: Counter[bytes] = Counter()
         self.heard = asyncio.Event()
 
-    async def deliver(self, _subject: str, body: bytes) -> bool:
+    async def deliver(self, _subject: str, body: bytes) -> Delivery:
         self.heard.set()
+        self.heard_of[body] += 1
+        if body in self.hold:
+            await self.released.wait()
         if body in self.refuse:
-            return False
+            return Delivery.REFUSED
+        if body in self.miss:
+            return Delivery.UNANSWERED
         self.committed.append(body)
-        return True
+        return Delivery.COMMITTED
 
 
 @pytest.fixture
@@ -38,20 +56,21 @@ async def opened(database: TestDatabase) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def relaying(database: Database, consumer: Consumer) -> AsyncIterator[Relay]:
-    relay = Relay(database, consumer.deliver, QUICK)
+async def relaying(database: Database, consumer: Consumer, settings: OutboxSettings = QUICK) -> AsyncIterator[Relay]:
+    relay = Relay(database, consumer.deliver, settings)
     task = asyncio.create_task(relay.run())
     try:
         yield relay
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(ended, asyncio.CancelledError)
 
 
-async def put(database: Database, *bodies: bytes, key: str = "hub-1") -> None:
+async def put(database: Database, *bodies: bytes, key: str = "hub-1", urgent: bool = False) -> None:
     async with database.transaction() as connection:
         for body in bodies:
-            await enqueue(connection, "subject", key, body)
+            await enqueue(connection, "subject", key, body, urgent=urgent)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -104,10 +123,10 @@ async def test_a_refused_row_comes_again_and_holds_up_only_its_own_key(opened: D
 async def test_rows_of_a_relay_that_died_are_taken_over(opened: Database) -> None:
     hung = asyncio.Event()
 
-    async def never(_subject: str, _body: bytes) -> bool:
+    async def never(_subject: str, _body: bytes) -> Delivery:
         hung.set()
         await asyncio.Event().wait()
-        return True
+        return Delivery.COMMITTED
 
     await put(opened, b"1")
     task = asyncio.create_task(Relay(opened, never, QUICK).run())
@@ -125,6 +144,96 @@ async def test_two_relays_deliver_each_row_while_its_lease_holds_once(opened: Da
     async with relaying(opened, consumer), relaying(opened, consumer):
         await until(lambda: len(consumer.committed) >= 30)
     assert sorted(consumer.committed, key=int) == [b"%d" % number for number in range(30)]
+
+
+async def test_a_row_that_nobody_can_take_stands_aside_and_still_comes_again(opened: Database) -> None:
+    consumer = Consumer()
+    consumer.refuse = {b"poison"}
+    await put(opened, b"poison", b"behind it", key="a")
+    async with relaying(opened, consumer):
+        await until(lambda: consumer.committed == [b"behind it"])
+        assert consumer.heard_of[b"poison"] >= QUICK.most_refusals
+        consumer.refuse = set()
+        await until(lambda: consumer.committed == [b"behind it", b"poison"])
+
+
+async def test_the_order_is_kept_however_long_nobody_answers(opened: Database) -> None:
+    consumer = Consumer()
+    consumer.miss = {b"1"}
+    await put(opened, b"1", b"2")
+    async with relaying(opened, consumer):
+        await until(lambda: consumer.heard_of[b"1"] > 2 * QUICK.most_refusals)
+        assert consumer.committed == []
+        consumer.miss = set()
+        await until(lambda: consumer.committed == [b"1", b"2"])
+
+
+async def test_a_slow_delivery_holds_up_its_own_key_alone(opened: Database) -> None:
+    consumer = Consumer()
+    consumer.hold = {b"slow"}
+    settings = replace(QUICK, lease_seconds=60)
+    await put(opened, b"slow", b"behind it", key="a")
+    async with relaying(opened, consumer, settings) as relay:
+        await until(lambda: consumer.heard_of[b"slow"] == 1)
+        await put(opened, b"1", b"2", key="b")
+        relay.kick()
+        await until(lambda: consumer.committed == [b"1", b"2"])
+        consumer.released.set()
+        await until(lambda: consumer.committed == [b"1", b"2", b"slow", b"behind it"])
+
+
+async def test_urgent_rows_pass_a_full_house(opened: Database) -> None:
+    consumer = Consumer()
+    ordinary = [b"%d" % number for number in range(5)]
+    consumer.hold = set(ordinary)
+    settings = replace(QUICK, lease_seconds=60, most_at_once=3, most_ordinary_at_once=2)
+    for place, body in enumerate(ordinary):
+        await put(opened, body, key=f"key-{place}")
+    async with relaying(opened, consumer, settings) as relay:
+        await until(lambda: len(consumer.heard_of) == 2)
+        await put(opened, b"alarm", key="alarms", urgent=True)
+        relay.kick()
+        await until(lambda: consumer.committed == [b"alarm"])
+        assert len(consumer.heard_of) == 3
+        consumer.released.set()
+        await until(lambda: len(consumer.committed) == 6)
+
+
+async def test_a_database_that_goes_away_only_delays(opened: Database, database: TestDatabase) -> None:
+    consumer = Consumer()
+    consumer.hold = {b"1"}
+    await put(opened, b"1", b"2")
+    async with relaying(opened, consumer):
+        await until(lambda: consumer.heard_of[b"1"] == 1)
+        with database.away():
+            consumer.released.set()
+            await until(lambda: consumer.committed == [b"1"])
+        await until(lambda: b"2" in consumer.committed)
+        async with asyncio.timeout(10):
+            while await waiting(opened):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_delivery_that_fails_unexpectedly_comes_again(
+    opened: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumer = Consumer()
+    failing = True
+
+    async def deliver(subject: str, body: bytes) -> Delivery:
+        if failing:
+            consumer.heard.set()
+            raise ArithmeticError
+        return await consumer.deliver(subject, body)
+
+    await put(opened, b"1")
+    task = asyncio.create_task(Relay(opened, deliver, QUICK).run())
+    await consumer.heard.wait()
+    failing = False
+    await until(lambda: consumer.committed == [b"1"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert "delivery_failed" in caplog.text
 
 
 def test_the_pause_doubles_up_to_its_cap() -> None:
