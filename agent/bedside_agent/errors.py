@@ -6,6 +6,7 @@ BedsideError
     ├── StoreError        the buffer cannot be used
     │   ├── NewerStoreError       written by a newer agent: refused, never touched
     │   ├── StoreBusyError        another agent has it open
+    │   ├── DamagedStoreError     the file is broken: it is put aside, and what can be read of it is saved
     │   └── StoreWriteError       a commit failed (I/O error): the rows stay in memory and are tried again
     │       └── StoreFullError    the disk has no room for it: room is made, then it is tried again
     ├── IdentityError     key or certificate are missing or do not fit
@@ -54,6 +55,10 @@ class NewerStoreError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process has the buffer open for writing."""
+
+
+class DamagedStoreError(StoreError):
+    """The file is broken. Never leaves the store: a new file takes its place."""
 
 
 class StoreWriteError(StoreError):

@@ -90,6 +90,11 @@ def unpack(seq: int, plain: bytes) -> Bundle:
     return Bundle(store_id, items)
 
 
+def store_of(plain: bytes) -> str:
+    """The store in which a row was born, without a look at its items."""
+    return plain[1:_HEAD_BYTES].hex()
+
+
 class _Run:
     """Readings that go into one row."""
 

@@ -5,23 +5,33 @@ WAL with `synchronous=FULL`: when `commit` returns, the disk has said that it ho
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sqlite3
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bedside_agent.buffer import retention
-from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, span, unpack
+from bedside_agent.buffer import retention, salvage
+from bedside_agent.buffer.bundles import GAP, Bundle, Item, about, pack_items, span, store_of, unpack
 from bedside_agent.buffer.contents import LANES, STORE_STEP, Damaged, Group, Kept, Mark
 from bedside_agent.buffer.legacy import convert
 from bedside_agent.buffer.queries import migrations, queries
 from bedside_agent.buffer.ranges import Range, Ranges, intersect, normalise
 from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
+from bedside_agent.buffer.salvage import Salvage
 from bedside_agent.buffer.sealing import Keyring, open_keyring
-from bedside_agent.errors import NewerStoreError, StoreBusyError, StoreError, StoreFullError, StoreWriteError
+from bedside_agent.errors import (
+    DamagedStoreError,
+    NewerStoreError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreWriteError,
+)
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import UpLane
 
@@ -35,6 +45,13 @@ ROW_BYTES = 64
 
 CONVERTED_ROWS = 5_000
 SEALED_SCHEMA = 2
+SALVAGED_ROWS = 2_000
+CHECK_SECONDS = 4.0
+"""A start waits no longer for the check of a large file; what it did not reach shows itself when it is read."""
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""ERROR too: a schema whose tables are not there."""
+
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
@@ -59,7 +76,16 @@ class Database:
             self._keyring = open_keyring(path)
             if free_bytes(path.parent) < LEAST_BYTES:
                 self.reserve.release()
-            self._connection = _connect(path, self._keyring)
+            self.salvage: Salvage | None = None
+            try:
+                if salvage.is_hopeless(path):
+                    raise DamagedStoreError("the file's header is destroyed")
+                self._connection = _connect(path, self._keyring)
+            except DamagedStoreError as error:
+                self.salvage = Salvage(error.what)
+                salvage.put_aside(path)
+                self._connection = _connect(path, self._keyring)
+            self._salvage_all()
             self.store_id = store_id
             self.hub_ms: int = self._one("hub_time")
             with self._transaction():
@@ -228,6 +254,47 @@ class Database:
         self.reserve.refill()
         self._lock.close()
 
+    def _salvage_all(self) -> None:
+        """Bring in what can be saved from files that were put aside, now or when an earlier start was cut short."""
+        for aside in salvage.waiting(self._path):
+            report = self.salvage = self.salvage or Salvage("an earlier start was cut short")
+            found = salvage.rows(aside, self._keyring)
+            thinned = False
+            try:
+                while part := list(itertools.islice(found, SALVAGED_ROWS)):
+                    with self._transaction():
+                        report.rows += sum(self._take_in(row) for row in part)
+                    thinned = thinned or any(row.lane and row.plain[0] == GAP for row in part)
+                if thinned:
+                    self._drop_overlapping()
+            except StoreFullError:
+                # The rest stays in the file that was put aside, and the next start goes on.
+                return
+            salvage.finish(self._path, aside)
+            report.finished = True
+
+    def _take_in(self, row: salvage.Found) -> int:
+        if row.lane is None:
+            value = self._keyring.seal(row.plain, row.name.encode())
+            return self._run("salvage_state", {"name": row.name, "value": value}).rowcount
+        store = {"store_id": store_of(row.plain)}
+        self._run("salvage_store", store)
+        key = int(self._run("store_number", store).fetchone()[0]) * STORE_STEP + row.seq
+        sealed = self._keyring.seal(row.plain, about(row.lane, key))
+        return self._run(f"salvage_{row.lane.value}", {"item": key, "payload": sealed}).rowcount
+
+    def _drop_overlapping(self) -> None:
+        """Of a thinned stretch both the old rows and the new may have been found: a sequence stands once."""
+        for number, _, _ in self._run("stores").fetchall():
+            for lane in LANES:
+                end, twice = 0, list[Range]()
+                for row in self._stored(number, lane, 1, STORE_STEP - 1):
+                    if row.last <= end:
+                        twice.append((row.first, row.last))
+                    end = max(end, row.last)
+                with self._transaction():
+                    self._delete(number, lane, twice)
+
     def _stored(self, number: int, lane: UpLane, first: int, last: int) -> Generator[Stored, None, None]:
         """Rows that hold something between two sequences, rising. A damaged one reaches to the next, or to `last`."""
         base = number * STORE_STEP
@@ -372,18 +439,35 @@ def _connect(path: Path, keyring: Keyring) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         _migrate(connection, keyring)
+        _check(connection)
     except sqlite3.Error as cause:
         connection.close()
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise DamagedStoreError(str(cause)) from cause
         raise StoreError(
-            f"the buffer cannot be opened: {cause}",
-            cause="the file is damaged or not a buffer",
-            fix=f"mv {path} {path}.damaged (keep it: readings may be saved from it)",
+            f"the buffer cannot be opened: {cause}", cause="the disk is full or failing", fix=f"df -h {path.parent}"
         ) from cause
     except BaseException:
         connection.close()
         raise
     os.chmod(path, 0o600)
     return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raise DamagedStoreError when the file's structure is broken, as far as `CHECK_SECONDS` allow a look."""
+    until = time.monotonic() + CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    if found != "ok":
+        raise DamagedStoreError(found)
 
 
 def _migrate(connection: sqlite3.Connection, keyring: Keyring) -> None:

@@ -106,3 +106,21 @@ SELECT item, payload FROM alarms WHERE item > :item ORDER BY item LIMIT :rows;
 
 -- name: walk_events
 SELECT item, payload FROM events WHERE item > :item ORDER BY item LIMIT :rows;
+
+-- name: salvage_readings
+INSERT INTO readings (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
+
+-- name: salvage_alarms
+INSERT INTO alarms (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
+
+-- name: salvage_events
+INSERT INTO events (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
+
+-- name: salvage_state
+INSERT INTO state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
+
+-- name: salvage_store
+INSERT INTO stores (store_id, opened_hub_ms) VALUES (:store_id, 0) ON CONFLICT (store_id) DO NOTHING;
+
+-- name: store_number
+SELECT number FROM stores WHERE store_id = :store_id;

@@ -22,12 +22,13 @@ from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.pending import Pending, window_seconds
 from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
 from bedside_agent.buffer.room import RoomMaker
+from bedside_agent.buffer.salvage import Salvage
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.clock import Clock
 from bedside_agent.errors import StoreFullError, StoreWriteError
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event
+from bedside_profiles.wire.events import Event, EventField
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
 
@@ -75,6 +76,8 @@ class Store:
         store = cls(database, clock, store_id, commit_window_ms)
         await store._load()
         store._writer = asyncio.create_task(store._write(), name="buffer writer")
+        if database.salvage is not None:
+            store._report(database.salvage)
         return store
 
     async def close(self) -> None:
@@ -373,6 +376,16 @@ class Store:
             await self._on_thread(self._database.commit, group)
 
     # Small things ------------------------------------------------------------------------------------------------
+
+    def _report(self, salvage: Salvage) -> None:
+        now = self._clock.now()
+        fields = (
+            EventField("reason", salvage.reason[:1000]),
+            EventField("rows_saved", str(salvage.rows)),
+            EventField("finished", "yes" if salvage.finished else "no"),
+        )
+        log.error("buffer.store_corrupt", extra={"reason": salvage.reason, "rows_saved": salvage.rows})
+        self.append_event(Event(0, "store_corrupt", now.utc_ms, now.boot_id, now.monotonic_ms, fields=fields))
 
     async def _load(self) -> None:
         kept = await self._on_thread(self._database.kept)
