@@ -336,6 +336,30 @@ async def test_nothing_scrolls_sideways_on_a_narrow_screen(calm: RunningHousehol
         assert set(overflow.values()) == {0}, overflow
 
 
+async def test_nothing_moves_under_the_pointer(calm: RunningHousehold, browser: Browser) -> None:
+    await calm.ask_cloud("patient", "add", "Another Patient", "--birth-date", "1950-01-01", "--mrn", "OTHER-1")
+    await calm.tell_cloud("patient", "episode", "OTHER-1", "planned")
+    await calm.tell_cloud("patient", "team", "OTHER-1", "physician")
+    async with Visit(calm, browser) as visit:
+        await visit.log_in("physician")
+        await visit.live()
+        names = visit.page.locator(".card h2")
+        await expect(names).to_have_text(["Another Patient", "Demo Patient"])
+        await expect(visit.page.get_by_text("Monitoring is planned: nothing alarms.")).to_be_visible()
+        # Somebody is at work on the page, however slow this machine is.
+        await visit.page.evaluate("setInterval(() => window.dispatchEvent(new Event('wheel')), 200)")
+        await say(calm, LOW)
+        await expect(visit.page.locator(".alert.high")).to_contain_text(SENTENCE)
+        await expect(names).to_have_text(["Another Patient", "Demo Patient"])
+        await visit.page.get_by_role("button", name="The order of risk has changed. Sort now").click()
+        await expect(names).to_have_text(["Demo Patient", "Another Patient"])
+        await expect(visit.page.get_by_role("button", name="Sort now")).to_be_hidden()
+        # The pointer reads values out of the trend.
+        await visit.page.locator(".alert svg.trend").hover(position={"x": 5, "y": 40})
+        await expect(visit.page.locator(".alert .readout")).to_have_text(re.compile(r"no reading|\d+ % at \d\d:\d\d"))
+        await expect(visit.page.locator(".alert .cursor")).to_have_count(1)
+
+
 async def test_no_log_names_the_patient_or_holds_a_secret(household: RunningHousehold) -> None:
-    secrets = ("Demo Patient", "1948-05-17", *household.known.passwords.values())
+    secrets = ("Demo Patient", "Another Patient", "1948-05-17", *household.known.passwords.values())
     assert [file.name for file, text in household.logs().items() if any(secret in text for secret in secrets)] == []
