@@ -71,9 +71,28 @@ async def hub_status(household: Household) -> dict[str, Any]:
 
 
 async def drained(household: Household, seconds: float = 90) -> None:
-    """Until the hub holds nothing that the cloud has not stored. Pause the world first."""
-    # What was emitted last may still be between the line and the hub's disk, where nothing counts it as waiting.
+    """Until the hub holds all that was emitted, and nothing that the cloud has not stored. Pause the world first."""
+    await committed(household)
+    await sent(household, seconds)
+
+
+async def sent(household: Household, seconds: float = 90) -> None:
+    """Until the hub holds nothing that the cloud has not stored."""
+    # What came last may still be between the line and the hub's disk, where nothing counts it as waiting.
     await asyncio.sleep(1)
     async with asyncio.timeout(seconds):
         while any((await hub_status(household))["waiting"].values()):
             await asyncio.sleep(0.5)
+
+
+async def committed(household: Household, seconds: float = 30) -> None:
+    """Until the hub's store holds every reading that was emitted. Pause the world first."""
+    show = (command("bedside-agent"), "buffer", "show", "--json", "--state", str(household.hub_state))
+    kept = wanted = -1
+    try:
+        async with asyncio.timeout(seconds):
+            while kept != (wanted := sum(map(len, emitted(household.journal).values()))):
+                await asyncio.sleep(0.2)
+                kept = (await ask(*show))["kept"]["readings"]
+    except TimeoutError as cause:
+        raise AssertionError(f"{wanted} readings were emitted, the hub keeps {kept}") from cause
