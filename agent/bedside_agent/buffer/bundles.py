@@ -30,8 +30,8 @@ ALARM = 4
 EVENT = 5
 GAP = 6
 
-MOST_BYTES = 1000
-"""Of one row's readings: four rows fill a page of 4 KB, and damage to a row costs no more than this."""
+MOST_BYTES = 820
+"""Of one row's readings: two sealed rows fill a page of 2 KB, and damage to a row costs no more than this."""
 
 # A place in this tuple is what stands on disk: append at the end.
 REASONS = (GapReason.DISK_FULL, GapReason.STORE_CORRUPT, GapReason.REJECTED_BY_STORE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bedside_agent.buffer.bundles import about
 from bedside_agent.buffer.contents import LANES, STORE_STEP
-from bedside_agent.buffer.pages import cells
+from bedside_agent.buffer.pages import FILE_MAGIC, cells
 from bedside_agent.buffer.sealing import Keyring
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import UpLane
@@ -19,8 +19,6 @@ DAMAGED = ".damaged"
 """What the file is called until all of it is salvaged; then `SALVAGED`, of which only the newest is kept."""
 
 SALVAGED = ".salvaged"
-
-_MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(slots=True)
@@ -37,9 +35,9 @@ def is_hopeless(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open("rb") as file:
-        head = file.read(len(_MAGIC))
+        head = file.read(len(FILE_MAGIC))
     log = path.with_name(path.name + "-wal")
-    return head != _MAGIC and (bool(head) or (log.exists() and log.stat().st_size > 0))
+    return head != FILE_MAGIC and (bool(head) or (log.exists() and log.stat().st_size > 0))
 
 
 def put_aside(path: Path) -> None:

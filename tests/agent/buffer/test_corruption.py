@@ -16,8 +16,7 @@ from tests.support.storing_cloud import StoringCloud
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.bundles import span, unpack
 from bedside_agent.buffer.contents import Group
-from bedside_agent.buffer.database import Database
-from bedside_agent.buffer.pages import PAGE_BYTES
+from bedside_agent.buffer.database import PAGE_BYTES, Database, peek
 from bedside_agent.buffer.sealing import FILE, open_keyring
 from bedside_agent.buffer.store import Store
 from bedside_agent.uplink.sender import Limits, Sender
@@ -217,3 +216,13 @@ def test_garbage_in_the_place_of_a_store_is_put_aside(tmp_path: Path) -> None:
     assert (database.salvage.rows, database.salvage.finished) == (0, True)
     database.close()
     assert path.with_name("buffer.db.salvaged").read_bytes() == b"not a database" * 1000
+
+
+def test_a_store_with_the_larger_pages_of_the_first_schema_is_saved_too(tmp_path: Path) -> None:
+    path = tmp_path / "buffer.db"
+    shutil.copy(Path(__file__).parent / "frozen" / "schema_0001.db", path)
+    Database(path, "c" * 32).close()
+    destroy_header(path)
+    assert len(expected(path)[UpLane.READINGS]) == 300
+    Database(path, "d" * 32).close()
+    assert peek(path) == {"alarms": 1, "readings": 302, "events": 1}
