@@ -347,7 +347,9 @@ async def test_nothing_moves_under_the_pointer(calm: RunningHousehold, browser: 
         await expect(names).to_have_text(["Another Patient", "Demo Patient"])
         await expect(visit.page.get_by_text("Monitoring is planned: nothing alarms.")).to_be_visible()
         # Somebody is at work on the page, however slow this machine is.
-        await visit.page.evaluate("setInterval(() => window.dispatchEvent(new Event('wheel')), 200)")
+        await visit.page.evaluate(
+            "const turn = () => window.dispatchEvent(new Event('wheel')); turn(); setInterval(turn, 200)"
+        )
         await say(calm, LOW)
         await expect(visit.page.locator(".alert.high")).to_contain_text(SENTENCE)
         await expect(names).to_have_text(["Another Patient", "Demo Patient"])
