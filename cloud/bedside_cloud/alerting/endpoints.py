@@ -1,6 +1,7 @@
 """What alerting answers: deliveries from ingest's outbox, the list, the acknowledgement."""
 
 import logging
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +70,7 @@ class Endpoints:
     async def stored_alarm(self, said: StoredAlarm) -> Empty:
         if self._plans.of_hub(said.hub_id) is None:
             await self._plans.refresh()
-        plan = self._plans.of_hub(said.hub_id)
+        plan = self._plans.of_hub(said.hub_id, said.alarm.plan_id)
         if plan is None:
             # Refusing keeps the alarm in ingest's outbox: it comes again until registry says whom the hub serves.
             LOG.warning("alarm_of_a_hub_without_plan hub=%s condition=%s", said.hub_id, said.alarm.condition)
@@ -94,7 +95,17 @@ class Endpoints:
         return AlertList(alerts=tuple(store.to_contract(record) for record in records))
 
     async def acknowledge(self, request: AcknowledgeRequest) -> Alert:
+        if not (_is_uuid(request.alert_id) and _is_uuid(request.person_id)):
+            raise RefusedError(404, "there is no such alert or person")
         async with self._database.transaction() as connection:
             record, changed = await writer.acknowledge(connection, request, self._now_ms())
         await self._announcer.announce(changed)
         return store.to_contract(record)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -25,10 +25,11 @@ ORDER = (Priority.INFO, Priority.LOW, Priority.MEDIUM, Priority.HIGH)
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a source last said of the condition, and when (UTC ms)."""
+    """What a source last said of the condition, and when (UTC ms). `episode` is the hub's name for the occurrence."""
 
     present: bool
     said_at_ms: int
+    episode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
 
     It belongs to the active alert, and to one that is over when it speaks of a moment within it: hub and cloud see
     the same occurrence at different times when data come late, and it must not become two alerts. A later raise
-    brings its value with it and may make the priority higher, never lower.
+    brings its value with it and may make the priority higher, never lower. One that was overtaken by a later one of
+    the same source is history: it changes neither value nor word.
     """
-    word = Word(present=True, said_at_ms=raise_.at_ms)
+    word = Word(present=True, said_at_ms=raise_.at_ms, episode=raise_.episode)
     if present is None or not (present.active or covers(present, raise_.at_ms)):
         return AlertRecord(
             alert_id=str(uuid.uuid4()),
@@ -95,15 +97,25 @@ def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
             range_flag=raise_.range_flag,
             sources={raise_.source: word},
         )
+    said = present.sources.get(raise_.source)
+    overtaken = said is not None and said.present and said.said_at_ms > raise_.at_ms
     return replace(
         present,
         version=present.version + 1,
         priority=max(present.priority, raise_.priority, key=ORDER.index),
-        value=raise_.value,
-        range_flag=raise_.range_flag,
-        sources={**present.sources, raise_.source: word},
+        value=present.value if overtaken else raise_.value,
+        range_flag=present.range_flag if overtaken else raise_.range_flag,
+        sources=present.sources if overtaken else {**present.sources, raise_.source: word},
         cleared_at_ms=None,
     )
+
+
+def heard_again(present: AlertRecord, source: AlertSource, at_ms: int) -> AlertRecord:
+    """The alert when a source that holds the condition to be present was seen to do so at `at_ms`: it is not stale."""
+    word = present.sources.get(source)
+    if word is None or not word.present or word.said_at_ms >= at_ms:
+        return present
+    return replace(present, sources={**present.sources, source: replace(word, said_at_ms=at_ms)})
 
 
 def covers(alert: AlertRecord, at_ms: int) -> bool:
@@ -111,9 +123,15 @@ def covers(alert: AlertRecord, at_ms: int) -> bool:
     return alert.cleared_at_ms is not None and alert.first.onset_ms <= at_ms <= alert.cleared_at_ms
 
 
-def cleared(present: AlertRecord, source: AlertSource, at_ms: int) -> AlertRecord:
-    """The alert after a source found the condition gone; it stays active while another holds it to be present."""
-    sources = {**present.sources, source: Word(present=False, said_at_ms=at_ms)}
+def cleared(present: AlertRecord, source: AlertSource, at_ms: int, episode: str | None = None) -> AlertRecord:
+    """The alert after a source found the condition gone; it stays active while another holds it to be present.
+
+    The same record when the source never raised it, or has meanwhile found another occurrence than `episode`.
+    """
+    word = present.sources.get(source)
+    if word is None or (word.present and word.episode != episode):
+        return present
+    sources = {**present.sources, source: Word(present=False, said_at_ms=at_ms, episode=episode)}
     held = [word for word in sources.values() if word.present and at_ms - word.said_at_ms < STALE_AFTER_MS]
     return replace(
         present,

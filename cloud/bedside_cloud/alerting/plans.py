@@ -14,16 +14,22 @@ class Plans:
         self._indexed = NO_PLANS
         self._of_patient: dict[str, Plan] = {}
         self._of_hub: dict[str, Plan] = {}
+        self._of_plan_id: dict[str, Plan] = {}
 
     def of_patient(self, patient_id: str) -> Plan | None:
         """The patient's newest plan, in force or not."""
         self._index()
         return self._of_patient.get(patient_id)
 
-    def of_hub(self, hub_id: str) -> Plan | None:
-        """The plan that the hub runs, in force or not: an alarm that it raised is taken even after the episode."""
+    def of_hub(self, hub_id: str, plan_id: str | None = None) -> Plan | None:
+        """The plan that an alarm of the hub was raised by, in force or not: it is taken even after the episode.
+
+        `plan_id` is the alarm's word for it, and believed when registry knows it as one of this hub's: the hub may
+        serve another patient by the time its alarm arrives. Otherwise it is the newest of the hub's plans.
+        """
         self._index()
-        return self._of_hub.get(hub_id)
+        plan = self._of_plan_id.get(plan_id) if plan_id else None
+        return plan if plan is not None and plan.hub_id == hub_id else self._of_hub.get(hub_id)
 
     async def refresh(self) -> None:
         """Ask registry now, for something that was not found: it may be newer than what was last heard."""
@@ -38,5 +44,7 @@ class Plans:
         snapshot = self._projection.current
         if snapshot is not self._indexed:
             self._of_patient = {plan.patient_id: plan for plan in snapshot.plans}
-            self._of_hub = {plan.hub_id: plan for plan in snapshot.plans}
+            self._of_plan_id = {plan.plan_id: plan for plan in snapshot.plans}
+            # Versions grow per hub, whomever it serves.
+            self._of_hub = {plan.hub_id: plan for plan in sorted(snapshot.plans, key=lambda plan: plan.version)}
             self._indexed = snapshot

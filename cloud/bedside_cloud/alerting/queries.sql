@@ -4,7 +4,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(patient_id)s, 0))
 -- name: active_alert
 SELECT alerts.*, (
     SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint
+        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
@@ -13,7 +13,7 @@ WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(tes
 -- name: alert_around
 SELECT alerts.*, (
     SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint
+        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
@@ -25,7 +25,7 @@ LIMIT 1
 -- name: alert_by_id
 SELECT alerts.*, (
     SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint
+        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
@@ -34,13 +34,14 @@ WHERE alert_id = %(alert_id)s
 -- name: alerts_of_patients
 SELECT alerts.*, (
     SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint
+        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
 WHERE patient_id = ANY(%(patient_ids)s)
 AND (cleared_at IS NULL OR acknowledged_at IS NULL OR changed_at >= %(since)s)
-ORDER BY raised_at DESC
+-- However many there are, an active one is never cut off.
+ORDER BY cleared_at IS NOT NULL, acknowledged_at IS NOT NULL, raised_at DESC
 LIMIT 500
 
 -- name: patient_of_alert
@@ -64,9 +65,10 @@ ON CONFLICT (alert_id) DO UPDATE SET
     changed_at = clock_timestamp()
 
 -- name: save_source
-INSERT INTO alert_sources (alert_id, source, present, said_at)
-VALUES (%(alert_id)s, %(source)s, %(present)s, %(said_at)s)
-ON CONFLICT (alert_id, source) DO UPDATE SET present = excluded.present, said_at = excluded.said_at
+INSERT INTO alert_sources (alert_id, source, present, said_at, episode)
+VALUES (%(alert_id)s, %(source)s, %(present)s, %(said_at)s, %(episode)s)
+ON CONFLICT (alert_id, source) DO UPDATE SET
+    present = excluded.present, said_at = excluded.said_at, episode = excluded.episode
 
 -- name: save_history
 INSERT INTO alert_history (alert_id, version, change, source, by_person)
@@ -82,13 +84,17 @@ INSERT INTO ended_episodes (episode, ended_at) VALUES (%(episode)s, %(ended_at)s
 SELECT (extract(epoch FROM ended_at) * 1000)::bigint FROM ended_episodes WHERE episode = %(episode)s
 
 -- name: rule_states
-SELECT rule_id, rule_version, state FROM rule_states WHERE patient_id = %(patient_id)s
+SELECT rule_id, rule_version, condition, state FROM rule_states WHERE patient_id = %(patient_id)s
 
 -- name: save_rule_state
-INSERT INTO rule_states (patient_id, rule_id, rule_version, state, due_at)
-VALUES (%(patient_id)s, %(rule_id)s, %(rule_version)s, %(state)s, %(due_at)s)
+INSERT INTO rule_states (patient_id, rule_id, rule_version, condition, state, due_at)
+VALUES (%(patient_id)s, %(rule_id)s, %(rule_version)s, %(condition)s, %(state)s, %(due_at)s)
 ON CONFLICT (patient_id, rule_id) DO UPDATE SET
-    rule_version = excluded.rule_version, state = excluded.state, due_at = excluded.due_at
+    rule_version = excluded.rule_version, condition = excluded.condition, state = excluded.state,
+    due_at = excluded.due_at
+
+-- name: forget_rule_states
+DELETE FROM rule_states WHERE patient_id = %(patient_id)s AND rule_id = ANY(%(rule_ids)s)
 
 -- name: due_patients
 SELECT DISTINCT patient_id::text FROM rule_states WHERE due_at <= %(now)s

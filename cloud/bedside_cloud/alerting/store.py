@@ -1,6 +1,7 @@
 """Alerts and rule states in PostgreSQL. The caller holds the patient's lock: one writer per alert."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bedside_cloud.database.queries import Queries
 from bedside_cloud.database.times import to_ms, to_time
 from bedside_profiles.readings import Metric, RangeFlag
 from bedside_profiles.rules.priority import Priority
-from bedside_profiles.rules.thresholds import RuleState, Side
+from bedside_profiles.rules.thresholds import RuleState, Side, ThresholdRule
 from bedside_profiles.wire.alarm import AlarmKind
 from bedside_profiles.wire.fields import from_map, to_map
 
@@ -51,7 +52,8 @@ async def alert_by_id(connection: Connection, alert_id: str) -> AlertRecord | No
 async def alerts_of(connection: Connection, patient_ids: Sequence[str], since_ms: int) -> list[AlertRecord]:
     """Alerts that are active, unacknowledged, or changed since; newest first."""
     parameters = {"patient_ids": list(patient_ids), "since": to_time(since_ms)}
-    return await _records(connection, "alerts_of_patients", parameters)
+    records = await _records(connection, "alerts_of_patients", parameters)
+    return sorted(records, key=lambda record: record.first.at_ms, reverse=True)
 
 
 async def patient_of(connection: Connection, alert_id: str) -> str | None:
@@ -106,6 +108,7 @@ async def save_alert(
                 "source": name.value,
                 "present": word.present,
                 "said_at": to_time(word.said_at_ms),
+                "episode": word.episode,
             },
         )
     await connection.execute(
@@ -166,26 +169,42 @@ async def episode_end(connection: Connection, episode: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-async def rule_states(connection: Connection, patient_id: str) -> dict[str, tuple[int, RuleState]]:
-    """Rule id → rule version and state, of one patient."""
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """The state of one rule as it was kept, with the version and the condition that the rule then had."""
+
+    version: int
+    condition: str
+    state: RuleState
+
+
+async def rule_states(connection: Connection, patient_id: str) -> dict[str, KeptState]:
+    """Rule id → what was kept of it, of one patient."""
     rows = await fetch_all(connection, SQL["rule_states"], {"patient_id": patient_id})
-    return {rule_id: (version, from_map(RuleState, state)) for rule_id, version, state in rows}
+    return {
+        rule_id: KeptState(version, condition, from_map(RuleState, state))
+        for rule_id, version, condition, state in rows
+    }
 
 
-async def save_rule_state(
-    connection: Connection, patient_id: str, rule_id: str, rule_version: int, state: RuleState
-) -> None:
+async def save_rule_state(connection: Connection, patient_id: str, rule: ThresholdRule, state: RuleState) -> None:
     """Keep the state of one rule of one patient, with its timer."""
     await connection.execute(
         SQL["save_rule_state"],
         {
             "patient_id": patient_id,
-            "rule_id": rule_id,
-            "rule_version": rule_version,
+            "rule_id": rule.rule_id,
+            "rule_version": rule.version,
+            "condition": rule.condition,
             "state": Jsonb(to_map(state)),
             "due_at": None if state.deadline_ms is None else to_time(state.deadline_ms),
         },
     )
+
+
+async def forget_rules(connection: Connection, patient_id: str, rule_ids: Sequence[str]) -> None:
+    """Forget the states of rules that are no longer in the plan."""
+    await connection.execute(SQL["forget_rule_states"], {"patient_id": patient_id, "rule_ids": list(rule_ids)})
 
 
 async def due_patients(connection: Connection, now_ms: int) -> list[str]:
