@@ -6,6 +6,7 @@ storage, and a stream whose store was deleted is made again.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ class StreamSettings:
     """One stream and its one durable consumer, shared by all replicas.
 
     `ack_wait_seconds`: after this long without settlement a message goes to another replica. When the stream is full
-    the oldest go: their hubs, having no receipt, send them again.
+    the oldest go: their hubs, having no receipt, send them again. `batches_under_way`: while `work` waits for one
+    batch, it may begin with the next; it is called in the order in which messages came.
     """
 
     name: str
@@ -42,6 +44,7 @@ class StreamSettings:
     most_bytes: int = 1024 * 1024 * 1024
     ack_wait_seconds: float = 10.0
     most_at_once: int = 64
+    batches_under_way: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +64,24 @@ Work = Callable[[Sequence[Arrived]], Awaitable[None]]
 """Settle the messages: returns when all of them may be forgotten, raises when they must come again."""
 
 
-async def consume(bus: Bus, settings: StreamSettings, work: Work) -> None:
+async def consume(bus: Bus, settings: StreamSettings, work: Work, taken_up: asyncio.Event | None = None) -> None:
     """Give messages to `work` for ever, in batches, and acknowledge each batch after `work` has returned.
+
+    `taken_up` is set once the stream is there: what hubs say before that is kept by nobody.
 
     What `work` raises never ends this: the messages come again, after an unexpected error one by one, so that the one
     that it cannot bear delays no other.
     """
     while True:
         try:
-            await _consume_until_lost(bus, settings, work)
+            await _consume_until_lost(bus, settings, work, taken_up or asyncio.Event())
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as cause:
             honour_cancellation()
             LOG.info("stream_again stream=%s cause=%s", settings.name, type(cause).__name__)
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def _consume_until_lost(bus: Bus, settings: StreamSettings, work: Work) -> None:
+async def _consume_until_lost(bus: Bus, settings: StreamSettings, work: Work, taken_up: asyncio.Event) -> None:
     jetstream = bus.client.jetstream(timeout=LOOK_SECONDS)
     await _ensure_stream(jetstream, settings)
     subscription = await jetstream.pull_subscribe(
@@ -91,6 +96,8 @@ async def _consume_until_lost(bus: Bus, settings: StreamSettings, work: Work) ->
         ),
     )
     LOG.info("stream_taken_up stream=%s", settings.name)
+    taken_up.set()
+    under_way: deque[asyncio.Task[None]] = deque()
     try:
         while True:
             try:
@@ -98,11 +105,19 @@ async def _consume_until_lost(bus: Bus, settings: StreamSettings, work: Work) ->
             except TimeoutError:
                 messages = []
             honour_cancellation()
-            if messages:
-                await _settle(messages, work)
-            else:
+            if not messages:
                 await subscription.consumer_info()
+                continue
+            under_way.append(asyncio.create_task(_settle(messages, work)))
+            while under_way and (len(under_way) >= settings.batches_under_way or under_way[0].done()):
+                await under_way[0]
+                under_way.popleft()
+    except asyncio.CancelledError:
+        for task in under_way:
+            task.cancel()
+        raise
     finally:
+        await asyncio.gather(*under_way, return_exceptions=True)
         await subscription.unsubscribe()
 
 

@@ -53,12 +53,28 @@ class Leased:
     urgent: bool
 
 
-async def enqueue(
-    connection: Connection, subject: str, ordering_key: str, body: bytes, *, urgent: bool = False
-) -> None:
-    """Write one row in the caller's transaction; call `Relay.kick` after the commit."""
-    parameters = {"subject": subject, "ordering_key": ordering_key, "body": body, "urgent": urgent}
-    await connection.execute(SQL["enqueue"], parameters)
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What must be told to the service that answers on `subject`, in order with the other rows of `ordering_key`."""
+
+    subject: str
+    ordering_key: str
+    body: bytes
+    urgent: bool = False
+
+
+async def enqueue(connection: Connection, *due: Due) -> None:
+    """Write rows in the caller's transaction; call `Relay.kick` after the commit."""
+    if due:
+        await connection.execute(
+            SQL["enqueue"],
+            {
+                "subjects": [one.subject for one in due],
+                "ordering_keys": [one.ordering_key for one in due],
+                "bodies": [one.body for one in due],
+                "urgent": [one.urgent for one in due],
+            },
+        )
 
 
 def retry_seconds(attempts: int, slowest_seconds: float) -> float:

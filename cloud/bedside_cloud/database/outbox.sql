@@ -1,6 +1,9 @@
 -- name: enqueue
 INSERT INTO outbox (subject, ordering_key, body, urgent)
-VALUES (%(subject)s, %(ordering_key)s, %(body)s, %(urgent)s)
+SELECT subject, ordering_key, body, urgent
+FROM unnest(%(subjects)s::text[], %(ordering_keys)s::text[], %(bodies)b::bytea[], %(urgent)s::boolean[])
+    WITH ORDINALITY AS due (subject, ordering_key, body, urgent, place)
+ORDER BY place
 
 -- name: lazily
 SET LOCAL synchronous_commit = off

@@ -20,9 +20,6 @@ SHARED_SCHEMA = Path(__file__).parent / "schema"
 unavailable = (psycopg.OperationalError, psycopg.InterfaceError)
 """What a transaction raises when the server is away or going away: nothing was committed, or it is not known."""
 
-data_faults = (psycopg.DataError, psycopg.IntegrityError)
-"""What a statement raises when the database will never take these values."""
-
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:

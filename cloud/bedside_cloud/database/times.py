@@ -1,13 +1,14 @@
 """UTC milliseconds, as the wire and the contracts have them, to and from PostgreSQL's timestamptz."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_time(utc_ms: int) -> datetime:
     """UTC milliseconds as psycopg takes them, without rounding."""
-    seconds, milliseconds = divmod(utc_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+    return _EPOCH + timedelta(milliseconds=utc_ms)
 
 
 def to_ms(moment: datetime) -> int:

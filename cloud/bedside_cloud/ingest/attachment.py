@@ -3,7 +3,7 @@
 from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.pool import Connection
 from bedside_cloud.database.times import to_time
-from bedside_cloud.ingest.store import SQL
+from bedside_cloud.ingest.lanes import SQL
 
 
 async def attach(connection: Connection, snapshot: AssignmentSnapshot) -> None:

@@ -19,7 +19,7 @@ from bedside_cloud.contracts.readings import (
 )
 from bedside_cloud.database.pool import Database, fetch_all
 from bedside_cloud.database.times import to_time
-from bedside_cloud.ingest.store import SQL
+from bedside_cloud.ingest.lanes import SQL
 from bedside_profiles.readings import Metric
 
 LATEST_FIELDS = (

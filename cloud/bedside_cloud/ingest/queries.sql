@@ -1,18 +1,28 @@
 -- name: generation
 SELECT generation::text FROM platform.generation
 
--- name: open_lane
-INSERT INTO lanes (hub_id, store_id, lane) VALUES (%(hub_id)s, %(store_id)s, %(lane)s) ON CONFLICT DO NOTHING
+-- name: open_lanes
+INSERT INTO lanes (hub_id, store_id, lane)
+SELECT hub_id, store_id, lane
+FROM unnest(%(hub_ids)s::text[], %(store_ids)s::text[], %(lanes)s::text[]) AS wanted (hub_id, store_id, lane)
+ORDER BY hub_id, store_id, lane
+ON CONFLICT DO NOTHING
 
--- name: lock_lane
-SELECT stored, rejected FROM lanes
-WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s
-FOR UPDATE
+-- name: lock_lanes
+SELECT lanes.hub_id, lanes.store_id, lanes.lane, lanes.stored, lanes.rejected
+FROM unnest(%(hub_ids)s::text[], %(store_ids)s::text[], %(lanes)s::text[]) AS wanted (hub_id, store_id, lane)
+JOIN lanes USING (hub_id, store_id, lane)
+ORDER BY lanes.hub_id, lanes.store_id, lanes.lane
+FOR UPDATE OF lanes
 
--- name: extend_lane
-UPDATE lanes SET stored = stored + %(stored)s, rejected = rejected + %(rejected)s
-WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s
-RETURNING stored + rejected
+-- name: extend_lanes
+UPDATE lanes
+SET stored = lanes.stored + added.stored::int8multirange, rejected = lanes.rejected + added.rejected::int8multirange
+FROM unnest(
+    %(hub_ids)s::text[], %(store_ids)s::text[], %(lanes)s::text[], %(stored)s::text[], %(rejected)s::text[]
+) AS added (hub_id, store_id, lane, stored, rejected)
+WHERE lanes.hub_id = added.hub_id AND lanes.store_id = added.store_id AND lanes.lane = added.lane
+RETURNING lanes.hub_id, lanes.store_id, lanes.lane, lanes.stored + lanes.rejected
 
 -- name: lanes_of_hub
 SELECT store_id, lane, stored + rejected FROM lanes WHERE hub_id = %(hub_id)s
@@ -20,12 +30,22 @@ SELECT store_id, lane, stored + rejected FROM lanes WHERE hub_id = %(hub_id)s
 -- name: copy_readings
 COPY readings (
     hub_id, store_id, seq, device_id, patient_id, metric, value, range_flag, modality, quality, taken_at, boot_id,
-    monotonic_ms, clock_quality, device_time, device_user, attribution, measurement_group, stored_at
+    monotonic_ms, clock_quality, device_time, device_user, attribution, measurement_group, stored_at, stated_at
 ) FROM STDIN (FORMAT BINARY)
 
 -- name: readings_again
 SELECT seq, device_id, metric, value, range_flag, boot_id, monotonic_ms
 FROM readings
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
+
+-- name: alarms_again
+SELECT seq, body ->> 'episode', condition, state, body ->> 'boot_id', (body ->> 'monotonic_ms')::bigint
+FROM alarms
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
+
+-- name: events_again
+SELECT seq, kind, body ->> 'boot_id', (body ->> 'monotonic_ms')::bigint
+FROM events
 WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
 
 -- name: insert_alarm

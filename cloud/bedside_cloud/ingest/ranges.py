@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from psycopg.types.multirange import Multirange
-from psycopg.types.range import Range
 
 Pair = tuple[int, int]
 """First and last sequence, both included."""
@@ -15,9 +14,25 @@ def to_pairs(ranges: Multirange[int]) -> tuple[Pair, ...]:
     return tuple((part.lower, part.upper - 1) for part in ranges if part.lower is not None and part.upper is not None)
 
 
-def to_multirange(pairs: Iterable[Pair]) -> Multirange[int]:
-    """Pairs, in any order, as PostgreSQL's `int8multirange`."""
-    return Multirange([Range(first, last + 1) for first, last in pairs])
+def to_text(pairs: Iterable[Pair]) -> str:
+    """Pairs, in any order, as PostgreSQL writes an `int8multirange`."""
+    return "{" + ",".join(f"[{first},{last}]" for first, last in pairs) + "}"
+
+
+def of_sequences(sequences: Iterable[int]) -> tuple[Pair, ...]:
+    """Sequences, in any order, in as few pairs as possible, rising."""
+    result: list[Pair] = []
+    first = last = None
+    for seq in sorted(sequences):
+        if last is not None and seq <= last + 1:
+            last = seq
+            continue
+        if first is not None and last is not None:
+            result.append((first, last))
+        first = last = seq
+    if first is not None and last is not None:
+        result.append((first, last))
+    return tuple(result)
 
 
 def joined(pairs: Iterable[Pair]) -> tuple[Pair, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.database.pool import Database, fetch_all, unavailable
 from bedside_cloud.ingest.admission import Refused
+from bedside_cloud.ingest.lanes import SQL, LaneKey
 from bedside_cloud.ingest.ranges import Pair, to_pairs
-from bedside_cloud.ingest.store import SQL, LaneKey
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.messages import encode
 from bedside_profiles.wire.receipt import Receipt, Rejected, UndecodableBody

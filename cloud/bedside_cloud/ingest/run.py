@@ -14,8 +14,8 @@ from bedside_cloud.database.projection import Projection
 from bedside_cloud.ingest.assignments import NOBODY
 from bedside_cloud.ingest.attachment import attach
 from bedside_cloud.ingest.endpoints import Endpoints
+from bedside_cloud.ingest.lanes import SQL
 from bedside_cloud.ingest.receipts import Receipts
-from bedside_cloud.ingest.store import SQL
 from bedside_cloud.ingest.worker import Worker
 from bedside_cloud.readiness import announce_ready
 from bedside_cloud.settings import ServiceSettings
@@ -49,7 +49,6 @@ async def main(settings: ServiceSettings) -> None:
         await projection.load()
         relay = Relay(database, bus.deliver)
         receipts = Receipts(bus, generation)
-        worker = Worker(database, bus, relay, receipts, projection)
 
         async def on_status(status_subject: str, _body: bytes) -> None:
             await receipts.repeat(database, status_subject)
@@ -60,6 +59,9 @@ async def main(settings: ServiceSettings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(relay.run())
             tasks.create_task(projection.run())
-            tasks.create_task(consume(bus, ALARMS, worker.work))
-            tasks.create_task(consume(bus, READINGS, worker.work))
+            streams = {stream: asyncio.Event() for stream in (ALARMS, READINGS)}
+            for stream, taken_up in streams.items():
+                worker = Worker(database, bus, relay, receipts, projection)
+                tasks.create_task(consume(bus, stream, worker.work, taken_up))
+            await asyncio.gather(*(taken_up.wait() for taken_up in streams.values()))
             announce_ready()

@@ -12,7 +12,7 @@ from tests.support.database import TestDatabase
 
 from bedside_cloud.contracts.delivery import Delivery
 from bedside_cloud.database.migrations import NewerSchemaError
-from bedside_cloud.database.outbox import OutboxSettings, Relay, enqueue, retry_seconds
+from bedside_cloud.database.outbox import Due, OutboxSettings, Relay, enqueue, retry_seconds
 from bedside_cloud.database.pool import Database
 
 QUICK = OutboxSettings(
@@ -69,8 +69,7 @@ async def relaying(database: Database, consumer: Consumer, settings: OutboxSetti
 
 async def put(database: Database, *bodies: bytes, key: str = "hub-1", urgent: bool = False) -> None:
     async with database.transaction() as connection:
-        for body in bodies:
-            await enqueue(connection, "subject", key, body, urgent=urgent)
+        await enqueue(connection, *(Due("subject", key, body, urgent) for body in bodies))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -100,7 +99,7 @@ async def test_what_is_committed_is_delivered_in_order_and_then_gone(opened: Dat
 async def test_what_is_rolled_back_is_never_delivered(opened: Database) -> None:
     async def fail() -> None:
         async with opened.transaction() as connection:
-            await enqueue(connection, "subject", "hub-1", b"never")
+            await enqueue(connection, Due("subject", "hub-1", b"never"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

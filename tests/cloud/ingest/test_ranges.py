@@ -2,10 +2,12 @@
 
 import itertools
 
+import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.database import TestDatabase
 
-from bedside_cloud.ingest.ranges import Settled, joined, to_multirange, to_pairs
+from bedside_cloud.ingest.ranges import Settled, joined, of_sequences, to_pairs, to_text
 
 pairs = st.lists(st.tuples(st.integers(1, 200), st.integers(0, 20)).map(lambda one: (one[0], one[0] + one[1])))
 
@@ -22,9 +24,17 @@ def test_settled_knows_its_members(given_pairs: list[tuple[int, int]], seq: int)
     assert (seq in Settled(joined(given_pairs))) == (seq in members(tuple(given_pairs)))
 
 
-@given(pairs)
-def test_a_multirange_keeps_the_pairs(given_pairs: list[tuple[int, int]]) -> None:
-    assert to_pairs(to_multirange(joined(given_pairs))) == joined(given_pairs)
+@given(st.sets(st.integers(1, 100)))
+def test_sequences_become_as_few_pairs_as_possible(sequences: set[int]) -> None:
+    assert of_sequences(sequences) == joined((seq, seq) for seq in sequences)
+
+
+def test_pairs_are_written_as_postgresql_reads_them(database: TestDatabase) -> None:
+    for given_pairs in ((), ((1, 1),), ((1, 3), (5, 9), (2**61, 2**62))):
+        with psycopg.connect(database.superuser_dsn) as connection:
+            row = connection.execute("SELECT %s::int8multirange", (to_text(given_pairs),)).fetchone()
+        assert row is not None
+        assert to_pairs(row[0]) == given_pairs
 
 
 def members(some: tuple[tuple[int, int], ...]) -> set[int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,23 +10,29 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
 from psycopg.rows import dict_row
 from tests.support.clock import NOON_MS
 from tests.support.database import TestDatabase
 from tests.support.readings import HUB, OXIMETER, PATIENT, alarm, event, reading
+from tests.support.wire_strategies import messages, reading_lists
 
 import bedside_cloud.ingest
 from bedside_cloud.contracts.readings import STORED_ALARM, STORED_EVENT, STORED_READINGS, StoredReadings
 from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot
 from bedside_cloud.database.pool import Database
 from bedside_cloud.ingest.admission import Admitted, Refused, admit
+from bedside_cloud.ingest.aside import keep_refused
 from bedside_cloud.ingest.assignments import NOBODY, Assignments
 from bedside_cloud.ingest.attachment import attach
-from bedside_cloud.ingest.store import LaneKey, Stored, store_batches, store_refused
-from bedside_profiles.readings import RangeFlag
+from bedside_cloud.ingest.lanes import LaneKey
+from bedside_cloud.ingest.ranges import of_sequences
+from bedside_cloud.ingest.store import Stored, store_batches
+from bedside_profiles.readings import RangeFlag, Reading
+from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.batch import Batch, encode_batch, header_for
 from bedside_profiles.wire.codec import decode_map, encode_map
-from bedside_profiles.wire.events import Gap, GapReason
+from bedside_profiles.wire.events import Event, Gap, GapReason
 from bedside_profiles.wire.topics import UpLane, subject
 
 STORE = "0123456789abcdef0123456789abcdef"
@@ -46,7 +53,8 @@ class Ingest:
         admitted = [accepted(encode_batch(batch), batch.header.lane) for batch in batches]
         key = LaneKey(HUB, batches[0].header.store_id, batches[0].header.lane)
         async with self.database.transaction() as connection:
-            return await store_batches(connection, key, admitted, assignments)
+            (stored,) = await store_batches(connection, {key: admitted}, assignments)
+        return stored
 
     def rows(self, table: str, order: str = "1") -> list[dict[str, Any]]:
         with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
@@ -122,7 +130,7 @@ async def test_a_bad_row_becomes_a_dead_letter_and_the_others_are_stored(ingest:
     body["columns"]["value"]["values"][1] = "ninety"  # type: ignore[index]
     bad = accepted(encode_map(body))
     async with ingest.database.transaction() as connection:
-        stored = await store_batches(connection, LANE, [bad, bad], ASSIGNED)
+        (stored,) = await store_batches(connection, {LANE: [bad, bad]}, ASSIGNED)
     assert [row["seq"] for row in ingest.rows("readings", "seq")] == [1, 3]
     (letter,) = ingest.rows("dead_letters")
     assert (letter["seq"], letter["sha256"], letter["body"]) == (2, bad.sha256, bad.body)
@@ -131,12 +139,12 @@ async def test_a_bad_row_becomes_a_dead_letter_and_the_others_are_stored(ingest:
 
 
 async def test_a_reading_of_a_device_without_a_patient_is_stored_and_later_attached(ingest: Ingest) -> None:
-    early, late = reading(seq=1, taken_at_ms=NOON_MS), reading(seq=2, taken_at_ms=NOON_MS + 60_000)
+    early, late = reading(seq=1, taken_at_ms=NOON_MS - 60_000), reading(seq=2, taken_at_ms=NOON_MS)
     stored = await ingest.store(batch(early, late), assignments=Assignments(NOBODY))
     assert stored.settled == ((1, 2),)
     assert [row["patient_id"] for row in ingest.rows("readings")] == [None, None]
     assert ingest.rows("outbox") == [], "nobody hears of a reading that belongs to nobody"
-    assignment = Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=NOON_MS + 1)
+    assignment = Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=NOON_MS - 1)
     async with ingest.database.transaction() as connection:
         await attach(connection, AssignmentSnapshot(version=2, assignments=(assignment,)))
     assert [str(row["patient_id"]) for row in ingest.rows("readings", "seq")] == ["None", PATIENT]
@@ -167,9 +175,63 @@ async def test_a_body_that_cannot_be_read_is_kept_whole_once(ingest: Ingest) -> 
     refused = admit(subject(HUB, UpLane.READINGS), body, NOON_MS)
     assert isinstance(refused, Refused)
     async with ingest.database.transaction() as connection:
-        await store_refused(connection, [refused, refused])
+        await keep_refused(connection, [refused, refused])
     (letter,) = ingest.rows("dead_letters")
     assert (letter["body"], letter["sha256"], letter["seq"]) == (body, hashlib.sha256(body).hexdigest(), None)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(rows=reading_lists())
+async def test_all_readings_that_the_wire_admits_are_stored(ingest: Ingest, rows: tuple[Reading, ...]) -> None:
+    store_id = uuid.uuid4().hex
+    stored = await ingest.store(batch(*rows, store_id=store_id))
+    assert stored.settled == of_sequences(one.seq for one in rows)
+    again = await ingest.store(batch(*rows, store_id=store_id))
+    assert (again.settled, again.conflicts, again.announcement) == (stored.settled, 0, None)
+    held = [row for row in ingest.rows("readings", "seq") if row["store_id"] == store_id]
+    assert [(row["seq"], row["value"], row["device_user"]) for row in held] == [
+        (one.seq, one.value, one.device_user) for one in rows
+    ]
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(said=messages(Alarm), happened=messages(Event), lost=messages(Gap))
+async def test_all_alarms_events_and_gaps_that_the_wire_admits_are_stored(
+    ingest: Ingest, said: Alarm, happened: Event, lost: Gap
+) -> None:
+    store_id = uuid.uuid4().hex
+    lost = replace(lost, first_seq=1, last_seq=9, count=min(lost.count, 9))
+    batches = (
+        Batch(header_for(HUB, store_id, UpLane.ALARMS, [said.seq]), alarms=(said,)),
+        Batch(header_for(HUB, store_id, UpLane.EVENTS, [happened.seq]), events=(happened,)),
+        Batch(header_for(HUB, store_id, UpLane.READINGS, [1, 9]), gaps=(lost,)),
+    )
+    for _ in range(2):
+        settled = [(await ingest.store(one)).settled for one in batches]
+        assert settled == [((said.seq, said.seq),), ((happened.seq, happened.seq),), ((1, 9),)]
+
+
+async def test_an_alarm_with_other_content_under_its_identity_is_a_conflict(ingest: Ingest) -> None:
+    header = header_for(HUB, STORE, UpLane.ALARMS, [1])
+    await ingest.store(Batch(header, alarms=(alarm(seq=1),)))
+    assert (await ingest.store(Batch(header, alarms=(alarm(seq=1, at_ms=NOON_MS + 1),)))).conflicts == 0
+    assert (await ingest.store(Batch(header, alarms=(alarm(seq=1, condition="spo2_gone"),)))).conflicts == 1
+    assert [row["condition"] for row in ingest.rows("alarms")] == ["spo2_low"]
+
+
+async def test_the_announcement_is_what_the_contract_says(ingest: Ingest) -> None:
+    stored = await ingest.store(batch(reading(97.5, seq=1), reading(None, seq=2, range_flag=RangeFlag.ABOVE)))
+    assert stored.announcement is not None
+    said = StoredReadings.model_validate_json(stored.announcement)
+    assert json.loads(said.model_dump_json()) == json.loads(stored.announcement)
+
+
+async def test_several_lanes_in_one_transaction_are_told_apart(ingest: Ingest) -> None:
+    one, two = batch(reading(seq=1)), batch(reading(seq=7), store_id="e" * 32)
+    lanes = {LaneKey(HUB, each.header.store_id, UpLane.READINGS): [accepted(encode_batch(each))] for each in (one, two)}
+    async with ingest.database.transaction() as connection:
+        stored = await store_batches(connection, lanes, ASSIGNED)
+    assert {outcome.key.store_id: outcome.settled for outcome in stored} == {STORE: ((1, 1),), "e" * 32: ((7, 7),)}
 
 
 async def test_two_workers_on_one_lane_store_each_reading_once(ingest: Ingest) -> None:

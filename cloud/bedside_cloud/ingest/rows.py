@@ -1,0 +1,93 @@
+"""A reading as the database and as other services get it: the innermost loop of the service.
+
+Enumerations are read by `_value_`, their supported plain attribute: `value` is computed anew at every access.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from bedside_cloud.database.times import to_time
+from bedside_cloud.ingest.assignments import Assignments
+from bedside_cloud.ingest.lanes import LaneKey
+from bedside_cloud.ingest.timing import believable_times
+from bedside_profiles.readings import Reading
+
+TYPES = (
+    *("text", "text", "int8", "text", "uuid", "text", "float8", "text", "text", "text[]", "timestamptz", "text"),
+    *("int8", "text", "text", "int8", "text", "int8", "timestamptz", "timestamptz"),
+)
+"""Of the columns that `copy_readings` names."""
+
+
+class Rows:
+    """Collects the fresh readings of one transaction, in the order in which they are added."""
+
+    def __init__(self, assignments: Assignments, now: datetime) -> None:
+        self.rows: list[tuple[object, ...]] = []
+        self._assignments = assignments
+        self._now = now
+        self._uuids: dict[str, UUID] = {}
+
+    def add(self, key: LaneKey, readings: Sequence[Reading], heard_at_ms: int) -> list[dict[str, object]]:
+        """Take the readings of one batch; those of a known patient as `StoredReading` has them."""
+        if not readings:
+            return []
+        times = believable_times(readings, heard_at_ms)
+        hub_id, store_id, now = key.hub_id, key.store_id, self._now
+        announced: list[dict[str, object]] = []
+        for one, taken_at_ms in zip(readings, times, strict=True):
+            patient_id = self._assignments.patient(one.device_id, taken_at_ms)
+            range_flag = one.range_flag and one.range_flag._value_
+            metric, modality = one.metric._value_, one.modality._value_
+            self.rows.append(
+                (
+                    hub_id,
+                    store_id,
+                    one.seq,
+                    one.device_id,
+                    patient_id and self._uuid(patient_id),
+                    metric,
+                    one.value,
+                    range_flag,
+                    modality,
+                    [flag._value_ for flag in one.quality],
+                    to_time(taken_at_ms),
+                    one.boot_id,
+                    one.monotonic_ms,
+                    one.clock_quality._value_,
+                    one.device_time,
+                    one.device_user,
+                    one.attribution._value_,
+                    one.group,
+                    now,
+                    None if taken_at_ms == one.taken_at_ms else to_time(one.taken_at_ms),
+                )
+            )
+            if patient_id is not None:
+                announced.append(
+                    {
+                        "patient_id": patient_id,
+                        "device_id": one.device_id,
+                        "metric": metric,
+                        "value": one.value,
+                        "range_flag": range_flag,
+                        "modality": modality,
+                        "taken_at_ms": taken_at_ms,
+                        "store_id": store_id,
+                        "seq": one.seq,
+                    }
+                )
+        return announced
+
+    def _uuid(self, patient_id: str) -> UUID:
+        known = self._uuids.get(patient_id)
+        if known is None:
+            known = self._uuids[patient_id] = UUID(patient_id)
+        return known
+
+
+def announcement(hub_id: str, heard_at_ms: int, readings: list[dict[str, object]]) -> bytes:
+    """The bytes of a `StoredReadings`. Written by hand: building the models would cost more than storing the rows."""
+    return json.dumps({"hub_id": hub_id, "heard_at_ms": heard_at_ms, "readings": readings}).encode()
