@@ -1,6 +1,7 @@
 """The one writer of alerts: takes hub alarms, stored readings, elapsed timers and acknowledgements."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bedside_cloud.alerting import cloud_source, lifecycle, store
 from bedside_cloud.alerting.evaluation import elapse, evaluate
@@ -13,6 +14,9 @@ from bedside_cloud.contracts.registry import Plan
 from bedside_cloud.database.pool import Connection
 from bedside_profiles.wire.alarm import Alarm, AlarmState
 
+CLOCK_TOLERANCE_MS = 5_000
+"""How far a hub's clock may be ahead of the broker's before its times are not believed."""
+
 __all__ = ["Changed", "acknowledge", "take_hub_alarm", "take_readings", "take_time"]
 
 
@@ -24,7 +28,7 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
     if not await store.take_alarm(connection, said.hub_id, said.store_id, said.alarm.seq):
         return []
     await store.lock_patient(connection, plan.patient_id)
-    alarm = said.alarm
+    alarm = _believable(said.alarm, said.heard_at_ms)
     if alarm.state is AlarmState.CLEARED:
         await store.end_episode(connection, alarm.episode, alarm.at_ms)
         return await _clear_hub(connection, plan, alarm, alarm.at_ms)
@@ -54,6 +58,14 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
     if ended_at_ms is not None:
         changed += await _clear_hub(connection, plan, alarm, ended_at_ms)
     return changed
+
+
+def _believable(alarm: Alarm, heard_at_ms: int) -> Alarm:
+    """The alarm at a time that can be: a hub whose clock is ahead speaks of what was the case when it was heard."""
+    excess_ms = alarm.at_ms - heard_at_ms
+    if excess_ms <= CLOCK_TOLERANCE_MS:
+        return alarm
+    return replace(alarm, at_ms=heard_at_ms, onset_ms=max(0, min(alarm.onset_ms - excess_ms, heard_at_ms)))
 
 
 async def _clear_hub(connection: Connection, plan: Plan, alarm: Alarm, at_ms: int) -> Changed:

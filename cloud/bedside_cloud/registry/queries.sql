@@ -188,10 +188,17 @@ WHERE hub_id = %(hub_id)s AND plan_id = %(plan_id)s AND version = %(version)s AN
 RETURNING 1
 
 -- name: plans_snapshot
-SELECT DISTINCT ON (patient_id)
-    patient_id::text, plan_id::text, version, active, hub_id, rules
-FROM plans
-ORDER BY patient_id, issue_id DESC
+-- The newest of each patient, without looking at the many before it.
+SELECT newest.*
+FROM patients
+CROSS JOIN LATERAL (
+    SELECT patient_id::text, plan_id::text, version, active, hub_id, rules
+    FROM plans
+    WHERE plans.patient_id = patients.patient_id
+    ORDER BY issue_id DESC
+    LIMIT 1
+) AS newest
+ORDER BY newest.patient_id
 
 -- name: snapshot_version
 SELECT version FROM snapshot_version

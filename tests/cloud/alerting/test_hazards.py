@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.support.clock import NOON_MS
 from tests.support.database import TestDatabase
-from tests.support.readings import HUB, PATIENT, rule
+from tests.support.readings import HUB, PATIENT, alarm, rule
 from tests.support.timeline import PLAN, STORE, Timeline
 from tests.support.wire_strategies import messages
 
@@ -134,6 +134,20 @@ async def test_every_alarm_that_the_wire_admits_is_taken(line: Timeline, said: A
             (record,) = await store.alerts_of(connection, [PATIENT], 0)
             assert changed[-1].alert_id == record.alert_id
         await connection.execute("TRUNCATE alerts, alert_sources, alert_history, taken_alarms, ended_episodes")
+
+
+async def test_an_alarm_of_a_hub_whose_clock_is_ahead_began_before_it_was_heard(line: Timeline) -> None:
+    year = 365 * 86_400.0
+    said = StoredAlarm(
+        hub_id=HUB,
+        store_id=STORE,
+        patient_id=None,
+        heard_at_ms=NOON_MS,
+        alarm=alarm(seq=1, at_ms=NOON_MS + round(year * 1000), onset_ms=NOON_MS + round(year * 1000) - 10_000),
+    )
+    async with line.database.transaction() as connection:
+        (raised,) = await writer.take_hub_alarm(connection, said, PLAN)
+    assert (raised.first.at_ms, raised.first.onset_ms) == (NOON_MS, NOON_MS - 10_000)
 
 
 def plans_of(*plans: object) -> Plans:
