@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from bedside_cloud.errors import OperatorError
+from bedside_cloud.operator_tools.audit import audit
 from bedside_cloud.operator_tools.backups import backup_command, restore_command
 from bedside_cloud.operator_tools.care import assign, patient, person, plan, release
 from bedside_cloud.operator_tools.endpoints import endpoints
@@ -28,6 +29,7 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(person, name="person")
 app.add_typer(patient, name="patient")
 app.add_typer(plan, name="plan")
+app.add_typer(audit, name="audit")
 app.command("assign")(assign)
 app.command("release")(release)
 app.command("endpoints")(endpoints)

@@ -24,8 +24,18 @@ class DataClass(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """Columns of one table of the platform."""
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceEntry:
-    """One row of the map. `streams` are the JetStream streams that it creates and reads."""
+    """One row of the map. `streams` are the JetStream streams that it creates and reads; `appends` are tables of
+    the platform's to which it may add rows, which it can read and never change."""
 
     name: str
     sees: tuple[DataClass, ...]
@@ -35,6 +45,7 @@ class ServiceEntry:
     serves: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
+    appends: tuple[Appended, ...] = ()
     replicas: int = 1
 
 
@@ -114,6 +125,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         name="gateway",
         sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL, DataClass.CREDENTIALS),
         schema="gateway",
+        appends=(Appended("audit", "reads", ("person_id", "patient_id", "what")),),
         subscribes=(alerts.CHANGED, readings.LIVE, registry.CHANGED),
         requests=(
             identity.LOGIN,

@@ -167,7 +167,8 @@ def provision_database(dsn: str, services: tuple[ServiceEntry, ...]) -> None:
     with psycopg.connect(dsn) as connection:
         database = sql.Identifier(connection.info.dbname)
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('bedside provision'))")
-        connection.execute((SCHEMA / "platform.sql").read_bytes())
+        for name in ("platform", "audit"):
+            connection.execute((SCHEMA / f"{name}.sql").read_bytes())
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         for service in services:
@@ -178,6 +179,13 @@ def provision_database(dsn: str, services: tuple[ServiceEntry, ...]) -> None:
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(schema, role))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA platform TO {}").format(role))
             connection.execute(sql.SQL("GRANT SELECT ON platform.generation TO {}").format(role))
+            for appended in service.appends:
+                table = sql.Identifier(appended.schema, appended.table)
+                columns = sql.SQL(", ").join(map(sql.Identifier, appended.columns))
+                connection.execute(
+                    sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(appended.schema), role)
+                )
+                connection.execute(sql.SQL("GRANT SELECT, INSERT ({}) ON {} TO {}").format(columns, table, role))
 
 
 @contextmanager

@@ -9,16 +9,17 @@ from fastapi.staticfiles import StaticFiles
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import RefusedError, UnansweredError
 from bedside_cloud.gateway import api, pages
+from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.care import Care, ForbiddenError
 from bedside_cloud.gateway.live import Live
-from bedside_cloud.gateway.parts import Parts
-from bedside_cloud.gateway.security import guard
+from bedside_cloud.gateway.parts import Parts, parts_of
+from bedside_cloud.gateway.security import CallNext, guard
 from bedside_cloud.gateway.viewers import NotLoggedInError, Viewers
 
 HERE = Path(__file__).parent
 
 
-def make_app(bus: Bus, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
+def make_app(bus: Bus, audit: Audit, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
     """The application, and what feeds its event streams (start it before serving).
 
     `secure_cookies` is False only where the console is served without TLS, on loopback.
@@ -32,7 +33,10 @@ def make_app(bus: Bus, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(bus=bus, care=Care(bus), viewers=Viewers(bus), live=live, secure_cookies=secure_cookies)
+    app.state.parts = Parts(
+        bus=bus, care=Care(bus), viewers=Viewers(bus), live=live, audit=audit, secure_cookies=secure_cookies
+    )
+    app.middleware("http")(audited)
     app.middleware("http")(guard)
     app.include_router(pages.router)
     app.include_router(api.router, prefix="/api/v1")
@@ -43,6 +47,18 @@ def make_app(bus: Bus, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
     app.add_exception_handler(UnansweredError, unanswered)
     app.add_exception_handler(RefusedError, refused)
     return app, live
+
+
+async def audited(request: Request, call_next: CallNext) -> Response:
+    """Let no answer out before what it shows is in the audit log. An event stream sees to that itself."""
+    response = await call_next(request)
+    viewer = getattr(request.state, "viewer", None)
+    if viewer is not None:
+        try:
+            await parts_of(request).audit.write(viewer)
+        except UnansweredError as away:
+            return await unanswered(request, away)
+    return response
 
 
 def wants_page(request: Request) -> bool:

@@ -39,28 +39,45 @@ class InCare:
 
 
 class Care:
-    """Every question names the viewer; nothing is answered about a patient outside their care."""
+    """Every question names the viewer; nothing is answered about a patient outside their care.
+
+    What is answered is noted with the viewer, for the audit log.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def patients(self, viewer: Viewer) -> tuple[Patient, ...]:
         """Patients in the viewer's care; none for whoever is no clinician."""
+        patients = await self._in_care(viewer)
+        viewer.shown("name", *(patient.patient_id for patient in patients))
+        return patients
+
+    async def live(self, viewer: Viewer, known: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Whom the viewer may hear of from now on; `known` are those whom they heard of before."""
+        patient_ids = frozenset(patient.patient_id for patient in await self._in_care(viewer))
+        viewer.shown("live", *(patient_ids - known))
+        return patient_ids
+
+    async def overview(self, viewer: Viewer, now_ms: int, only: str | None = None) -> InCare:
+        """Everything on the worklist, or on the card of `only`."""
+        overview = await self._overview(viewer, now_ms, only)
+        viewer.shown("overview", *(patient.patient_id for patient in overview.patients))
+        return overview
+
+    async def _in_care(self, viewer: Viewer) -> tuple[Patient, ...]:
         if not viewer.clinical:
             return ()
         request = PatientsRequest(person_id=viewer.person_id)
         return (await self._bus.request(registry.PATIENTS, request, PatientList)).patients
 
-    async def patient(self, viewer: Viewer, patient_id: str) -> Patient:
-        """One of them; ForbiddenError for any other."""
-        for patient in await self.patients(viewer):
-            if patient.patient_id == patient_id:
-                return patient
-        raise ForbiddenError
+    async def _check(self, viewer: Viewer, patient_id: str) -> None:
+        """ForbiddenError for a patient outside the viewer's care."""
+        if patient_id not in {patient.patient_id for patient in await self._in_care(viewer)}:
+            raise ForbiddenError
 
-    async def overview(self, viewer: Viewer, now_ms: int, only: str | None = None) -> InCare:
-        """Everything on the worklist, or on the card of `only`."""
-        patients = await self.patients(viewer)
+    async def _overview(self, viewer: Viewer, now_ms: int, only: str | None = None) -> InCare:
+        patients = await self._in_care(viewer)
         if only is not None:
             patients = tuple(patient for patient in patients if patient.patient_id == only)
         ids = tuple(patient.patient_id for patient in patients)
@@ -76,7 +93,8 @@ class Care:
         self, viewer: Viewer, patient_id: str, metric: Metric, from_ms: int, until_ms: int
     ) -> tuple[TrendPoint, ...]:
         """The newest readings of one metric of a patient in the viewer's care."""
-        await self.patient(viewer, patient_id)
+        await self._check(viewer, patient_id)
+        viewer.shown("trend", patient_id)
         request = TrendRequest(patient_id=patient_id, metric=metric, from_ms=from_ms, until_ms=until_ms)
         return (await self._bus.request(readings.TREND, request, TrendAnswer)).points
 
@@ -84,7 +102,8 @@ class Care:
         self, viewer: Viewer, patient_id: str, metrics: Sequence[Metric], from_ms: int, until_ms: int, columns: int
     ) -> dict[Metric, tuple[TrendPoint, ...]]:
         """The lowest and highest readings of each of `columns` equal spans, for a picture of a patient in care."""
-        await self.patient(viewer, patient_id)
+        await self._check(viewer, patient_id)
+        viewer.shown("trend", patient_id)
 
         async def shape(metric: Metric) -> tuple[TrendPoint, ...]:
             request = TrendRequest(
@@ -96,15 +115,18 @@ class Care:
 
     async def plan(self, viewer: Viewer, patient_id: str) -> Plan | None:
         """The limits in force for a patient in the viewer's care."""
-        await self.patient(viewer, patient_id)
+        await self._check(viewer, patient_id)
+        viewer.shown("limits", patient_id)
         snapshot = await self._bus.request(registry.PLANS, Empty(), PlanSnapshot)
         return next((plan for plan in snapshot.plans if plan.patient_id == patient_id), None)
 
     async def acknowledge(self, viewer: Viewer, alert_id: str, now_ms: int) -> Alert:
         """Put the viewer's name on an alert of a patient in their care."""
-        overview = await self.overview(viewer, now_ms)
-        if alert_id not in {alert.alert_id for alert in overview.alerts}:
+        overview = await self._overview(viewer, now_ms)
+        taken = next((alert for alert in overview.alerts if alert.alert_id == alert_id), None)
+        if taken is None:
             raise ForbiddenError
+        viewer.shown("acknowledged", taken.patient_id)
         request = AcknowledgeRequest(alert_id=alert_id, person_id=viewer.person_id, person_name=viewer.name)
         return await self._bus.request(alerts.ACKNOWLEDGE, request, Alert)
 

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.care import Care
 from bedside_cloud.gateway.live import Live
 from bedside_cloud.gateway.viewers import Viewer, Viewers
@@ -21,6 +22,7 @@ class Parts:
     care: Care
     viewers: Viewers
     live: Live
+    audit: Audit
     secure_cookies: bool
 
 
@@ -33,7 +35,10 @@ async def viewer_of(request: Request) -> Viewer:
     """Who asks: by the session cookie, or by a bearer token. NotLoggedInError otherwise."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     token = bearer if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
-    return await parts_of(request).viewers.viewer(token)
+    viewer = await parts_of(request).viewers.viewer(token)
+    # For `app.audited`, which writes down what the viewer was shown.
+    request.state.viewer = viewer
+    return viewer
 
 
 PartsHere = Annotated[Parts, Depends(parts_of)]

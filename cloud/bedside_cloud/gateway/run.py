@@ -13,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.database.pool import Database
 from bedside_cloud.gateway.app import make_app
+from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.est import make_est
 from bedside_cloud.readiness import announce_ready
 from bedside_cloud.settings import ServiceSettings
@@ -45,8 +47,8 @@ class Server(uvicorn.Server):
 
 async def main(settings: ServiceSettings) -> None:
     """Serve until cancelled."""
-    async with Bus.open(settings.bus) as bus:
-        app, live = make_app(bus, secure_cookies=False)
+    async with Database.open(settings.database, ()) as database, Bus.open(settings.bus) as bus:
+        app, live = make_app(bus, Audit(database), secure_cookies=False)
         await live.start()
         console = Server(_config(app, LOOPBACK, settings.ports.gateway))
         enrolment = Server(_enrolment_config(make_est(bus), settings))

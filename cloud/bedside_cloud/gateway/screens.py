@@ -13,7 +13,7 @@ RENEW_SECONDS = 30.0
 
 async def stream(parts: Parts, viewer: Viewer) -> AsyncIterator[str]:
     """Events until the browser leaves or the session ends."""
-    patient_ids = await _in_care(parts, viewer)
+    patient_ids = await _renewed(parts, viewer, frozenset())
     renewed_at = time.monotonic()
     with parts.live.screen(patient_ids) as screen:
         async for event in screen.stream():
@@ -22,13 +22,17 @@ async def stream(parts: Parts, viewer: Viewer) -> AsyncIterator[str]:
                 return
             if time.monotonic() - renewed_at > RENEW_SECONDS:
                 try:
-                    screen.patient_ids = await _in_care(parts, viewer)
+                    screen.patient_ids = await _renewed(parts, viewer, screen.patient_ids)
                     renewed_at = time.monotonic()
                 except BusError:
-                    # Registry is away: the page goes on hearing of the same patients, which is the safer error.
+                    # Registry or the audit log is away: the page goes on hearing of the same patients, which is the
+                    # safer error.
                     renewed_at = time.monotonic()
             yield event
 
 
-async def _in_care(parts: Parts, viewer: Viewer) -> frozenset[str]:
-    return frozenset(patient.patient_id for patient in await parts.care.patients(viewer))
+async def _renewed(parts: Parts, viewer: Viewer, known: frozenset[str]) -> frozenset[str]:
+    """Whom the viewer may hear of now; those who are new are in the audit log before the first event of theirs."""
+    patient_ids = await parts.care.live(viewer, known)
+    await parts.audit.write(viewer)
+    return patient_ids

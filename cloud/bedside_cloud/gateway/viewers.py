@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -30,14 +30,30 @@ class NotLoggedInError(Exception):
     """There is no token, or it does not hold."""
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class Read:
+    """Something of one patient that a viewer is shown; `what` is a word of a to z and underscores."""
+
+    patient_id: str
+    what: str
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A logged-in person. `expires_at` is in seconds since 1970."""
+    """A logged-in person. `expires_at` is in seconds since 1970.
+
+    `reads` is what the present request is about to show, and is not yet in the audit log.
+    """
 
     person_id: str
     name: str
     role: Role
     expires_at: int
+    reads: set[Read] = field(default_factory=set, compare=False, repr=False)
+
+    def shown(self, what: str, *patient_ids: str) -> None:
+        """Note that the viewer is about to be shown something of these patients."""
+        self.reads.update(Read(patient_id, what) for patient_id in patient_ids)
 
     @property
     def clinical(self) -> bool:

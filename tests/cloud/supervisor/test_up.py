@@ -62,6 +62,27 @@ def test_what_is_killed_comes_back(cloud: RunningCloud, name: str) -> None:
     assert bedside_cloud("fleet", "claim", "new", "--hub-id", "hub-1", state=cloud.state).returncode == 0
 
 
+def test_the_audit_log_is_checked_from_the_terminal(cloud: RunningCloud) -> None:
+    with psycopg.connect(State.open(cloud.state).postgres.dsn()) as connection:
+        connection.execute(
+            "INSERT INTO audit.reads (person_id, patient_id, what)"
+            " SELECT gen_random_uuid(), gen_random_uuid(), 'trend' FROM generate_series(1, 3)"
+        )
+    result = bedside_cloud("audit", "verify", "--json", state=cloud.state)
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["entries"] == 3
+    assert bedside_cloud("audit", "verify", "--noted", answer["head"], state=cloud.state).returncode == 0
+    with psycopg.connect(State.open(cloud.state).postgres.dsn()) as connection:
+        connection.execute("ALTER TABLE audit.reads DISABLE TRIGGER USER")
+        connection.execute("UPDATE audit.reads SET what = 'name' WHERE entry_no = 2")
+        connection.execute("ALTER TABLE audit.reads ENABLE TRIGGER USER")
+    result = bedside_cloud("audit", "verify", state=cloud.state)
+    assert result.returncode == 1
+    assert "entry 2 was changed" in result.stderr
+    assert "cannot be read" in bedside_cloud("audit", "verify", "--noted", "x", state=cloud.state).stderr
+
+
 def test_a_second_up_and_a_restore_are_refused_in_sentences(cloud: RunningCloud, tmp_path: Path) -> None:
     file = tmp_path / "some.bedside"
     file.write_bytes(b"")
