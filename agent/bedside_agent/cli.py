@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bedside_agent import health, settings
-from bedside_agent.buffer.database import peek
+from bedside_agent.buffer.inspection import peek
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report

@@ -1,5 +1,6 @@
 """What the store keeps, as values: lanes, what one transaction writes, what is found at opening."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bedside_agent.buffer.ranges import Ranges
@@ -55,6 +56,10 @@ class Group:
     settled: dict[tuple[int, UpLane], Ranges] = field(default_factory=dict)
     marks: dict[UpLane, Mark] = field(default_factory=dict)
     forget_settled: bool = False
+
+    def by_lane(self) -> dict[UpLane, Sequence[Reading] | Sequence[Alarm] | Sequence[Event]]:
+        """The items, each lane's in their order."""
+        return {UpLane.READINGS: self.readings, UpLane.ALARMS: self.alarms, UpLane.EVENTS: self.events}
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""

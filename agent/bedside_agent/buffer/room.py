@@ -5,9 +5,10 @@ from itertools import takewhile
 
 from bedside_agent.buffer import retention
 from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.database import Database, Stored
+from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.ranges import NOTHING, Ranges, normalise, subtract, union
 from bedside_agent.buffer.shelf import Shelf
+from bedside_agent.buffer.tables import Stored
 from bedside_agent.clock import Instant
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.events import Gap, GapReason

@@ -7,7 +7,8 @@ import pytest
 from tests.support.readings import alarm, event, reading
 
 from bedside_agent.buffer.contents import LANES, Damaged, Group, Mark
-from bedside_agent.buffer.database import Database, peek
+from bedside_agent.buffer.database import Database
+from bedside_agent.buffer.inspection import peek
 from bedside_agent.buffer.queries import migrations, queries
 from bedside_agent.errors import NewerStoreError, StoreBusyError, StoreError, StoreWriteError
 from bedside_profiles.wire.topics import UpLane
@@ -38,7 +39,7 @@ def test_no_hot_query_scans_a_table(path: Path) -> None:
 
 def test_the_file_is_written_through_and_private(path: Path) -> None:
     database = Database(path, STORE)
-    pragma = {name: database._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS}
+    pragma = {name: database.file.execute(f"PRAGMA {name}")[0][0] for name in PRAGMAS}
     database.close()
     assert pragma == PRAGMAS
     assert path.stat().st_mode & 0o777 == 0o600
@@ -103,7 +104,7 @@ def test_a_damaged_row_is_named_and_hides_no_other(path: Path) -> None:
     database = Database(path, STORE)
     for seq in (1, 2, 3):
         database.commit(Group(readings=[reading(seq=seq)]))
-    database._connection.execute("UPDATE readings SET payload = x'01ff' WHERE item % 8 = 2")
+    database.file.execute("UPDATE readings SET payload = x'01ff' WHERE item % 8 = 2")
     found = database.fetch(1, UpLane.READINGS, 1, 9, 10)
     assert found == (reading(seq=1), Damaged(2), reading(seq=3))
     database.close()

@@ -9,7 +9,8 @@ from tests.support.readings import alarm, event, reading
 
 from bedside_agent.buffer.bundles import span
 from bedside_agent.buffer.contents import Damaged, Group
-from bedside_agent.buffer.database import Database, peek
+from bedside_agent.buffer.database import Database
+from bedside_agent.buffer.inspection import peek
 from bedside_agent.buffer.sealing import FILE, Keyring, add_key, open_keyring, rotate
 from bedside_agent.errors import StoreError
 from bedside_profiles.errors import MalformedError

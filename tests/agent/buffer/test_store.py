@@ -213,7 +213,7 @@ async def test_holes_are_found_once_and_then_no_longer_wait(tmp_path: Path) -> N
 
 
 async def test_a_refusing_disk_loses_nothing_and_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedside_agent.buffer.store.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("bedside_agent.buffer.writer.RETRY_SECONDS", 0.001)
     async with opened(tmp_path) as store:
         commit = store._database.commit
         refusals = [StoreWriteError("disk full")] * 3
@@ -235,9 +235,9 @@ async def test_a_refusing_disk_loses_nothing_and_is_seen(tmp_path: Path, monkeyp
 
 
 async def test_a_real_write_lock_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedside_agent.buffer.store.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("bedside_agent.buffer.writer.RETRY_SECONDS", 0.001)
     async with opened(tmp_path) as store:
-        store._database._connection.execute("PRAGMA busy_timeout = 1")
+        store._database.file.execute("PRAGMA busy_timeout = 1")
         blocker = sqlite3.connect(tmp_path / "buffer.db", isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         _, committed = store.append_readings([reading()])

@@ -184,7 +184,7 @@ async def test_a_damaged_row_goes_as_a_gap(tmp_path: Path) -> None:
     async with hub(tmp_path) as one:
         for _ in range(3):
             await one.fill(1)
-        one.store._database._connection.execute("UPDATE readings SET payload = x'00' WHERE item % 8 = 2")
+        one.store._database.file.execute("UPDATE readings SET payload = x'00' WHERE item % 8 = 2")
         (batch,) = await one.send()
         assert seqs(batch) == [1, 3]
         assert [(gap.first_seq, gap.reason) for gap in batch.gaps] == [(2, GapReason.STORE_CORRUPT)]
