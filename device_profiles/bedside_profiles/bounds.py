@@ -24,3 +24,6 @@ class Shape:
 
 Name = Annotated[str, Shape(64, r"[a-z0-9][a-z0-9_.-]{0,63}")]
 """A machine's name for something: a condition, a rule, an event kind."""
+
+DeviceId = Annotated[str, Shape(64, r"[A-Za-z0-9._:-]{1,64}")]
+"""How a hub names one of its devices."""

@@ -13,6 +13,8 @@ from bedside_profiles.readings import METRICS, Metric, RangeFlag, Reading
 from bedside_profiles.wire.columns import HINTS
 
 INT64 = Between(-(2**63), 2**63 - 1)
+WORDS: dict[str, st.SearchStrategy[Any]] = {"zone": st.sampled_from(("UTC", "Europe/Madrid", "America/New_York"))}
+"""Fields whose words are a list that no type spells out."""
 TEXT = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
@@ -46,6 +48,8 @@ def _plain(hint: type, bounds: tuple[object, ...]) -> st.SearchStrategy[Any]:
         limits = between or INT64
         return st.integers(int(limits.lowest), int(limits.highest))
     if hint is float:
+        if between is not None:
+            return st.floats(between.lowest, between.highest)
         return st.floats(allow_nan=False, allow_infinity=False)
     if hint is bytes:
         return st.binary(max_size=min(shape.longest, 40))
@@ -57,7 +61,12 @@ def _plain(hint: type, bounds: tuple[object, ...]) -> st.SearchStrategy[Any]:
 def messages(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Messages of one type; what its own constructor refuses is left out."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    arguments = st.fixed_dictionaries({field.name: of(hints[field.name]) for field in dataclasses.fields(kind)})
+    arguments = st.fixed_dictionaries(
+        {
+            field.name: WORDS[field.name] if field.name in WORDS else of(hints[field.name])
+            for field in dataclasses.fields(kind)
+        }
+    )
     return arguments.map(lambda given: _made(kind, given)).filter(lambda made: made is not None)
 
 

@@ -10,3 +10,12 @@ class Priority(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
     INFO = "info"
+
+
+ORDER = (Priority.INFO, Priority.LOW, Priority.MEDIUM, Priority.HIGH)
+"""From the least urgent to the most."""
+
+
+def higher(one: Priority, other: Priority) -> Priority:
+    """The more urgent of two."""
+    return max(one, other, key=ORDER.index)

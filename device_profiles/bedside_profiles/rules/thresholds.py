@@ -1,9 +1,9 @@
 """Threshold rules with onset delay and a separate clear limit.
 
 A continuous signal must stay beyond its limit for the onset delay before it raises; a spot check that is out of
-range asks for a repeat and raises when none comes in time; an extreme value raises at once; only a value back
-inside the clear limit clears (see `docs/hazards.md`). Times are milliseconds on whichever time line the caller
-keeps: monotonic on the hub, `taken_at_ms` in the cloud.
+range asks for a repeat and raises when none comes in time; an extreme value raises at once, or worsens an alarm that
+is active; only a value back inside the clear limit clears (see `docs/hazards.md`). Times are milliseconds on whichever
+time line the caller keeps: monotonic on the hub, `taken_at_ms` in the cloud.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from bedside_profiles.bounds import Between, Name
 from bedside_profiles.readings import Metric, Modality, RangeFlag
-from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.priority import Priority, higher
 
 Delay = Annotated[int, Between(0, 86_400_000)]
 
@@ -29,7 +29,8 @@ class ThresholdRule:
     """`limit` itself is in range: a rule `below` 88 fires at 87.9, not at 88.
 
     `clear_limit` must be reached again before the alarm clears, and held for `clear_delay_ms`. At or beyond
-    `extreme_limit` the rule fires with no delay. A spot check waits `spot_repeat_ms` for its repeat.
+    `extreme_limit` the rule fires with no delay, and with `extreme_priority` where that is more urgent than
+    `priority`. A spot check waits `spot_repeat_ms` for its repeat.
     """
 
     rule_id: Name
@@ -44,6 +45,7 @@ class ThresholdRule:
     clear_delay_ms: Delay = 0
     extreme_limit: float | None = None
     spot_repeat_ms: Delay = 300_000
+    extreme_priority: Priority | None = None
 
     def __post_init__(self) -> None:
         sign = 1 if self.side is Side.ABOVE else -1
@@ -76,7 +78,8 @@ class RuleState:
     """What must survive a restart. `since_ms` is when the phase's first out-of-range sample was taken.
 
     `deadline_ms` is when a pending spot check fires without a repeat; `calm_since_ms` is when an active alarm's
-    samples came back inside the clear limit; `last_ms` is the newest sample seen.
+    samples came back inside the clear limit; `last_ms` is the newest sample seen. `extreme` is set from the first
+    extreme sample until the alarm is over.
     """
 
     phase: Phase = Phase.NORMAL
@@ -84,6 +87,7 @@ class RuleState:
     deadline_ms: int | None = None
     calm_since_ms: int | None = None
     last_ms: int | None = None
+    extreme: bool = False
 
 
 class Change(StrEnum):
@@ -91,6 +95,7 @@ class Change(StrEnum):
 
     NONE = "none"
     RAISED = "raised"
+    WORSENED = "worsened"
     CLEARED = "cleared"
 
 
@@ -111,6 +116,13 @@ def is_beyond(rule: ThresholdRule, limit: float, sample: Sample, *, reached: boo
     return value > limit if rule.side is Side.ABOVE else value < limit
 
 
+def priority_of(rule: ThresholdRule, state: RuleState) -> Priority:
+    """How urgent the rule's alarm is: an extreme value may be more urgent, and stays so until the alarm is over."""
+    if state.extreme and rule.extreme_priority is not None:
+        return higher(rule.priority, rule.extreme_priority)
+    return rule.priority
+
+
 def step(rule: ThresholdRule, state: RuleState, sample: Sample) -> tuple[RuleState, Change]:
     """The state after one sample. A sample older than the newest one seen changes nothing."""
     if state.last_ms is not None and sample.at_ms < state.last_ms:
@@ -124,12 +136,14 @@ def step(rule: ThresholdRule, state: RuleState, sample: Sample) -> tuple[RuleSta
 
 
 def _out_of_range(rule: ThresholdRule, state: RuleState, sample: Sample) -> tuple[RuleState, Change]:
-    if state.phase is Phase.ACTIVE:
-        return replace(state, calm_since_ms=None), Change.NONE
-    since = state.since_ms if state.phase is Phase.PENDING and state.since_ms is not None else sample.at_ms
     extreme = sample.range_flag is not None or (
         rule.extreme_limit is not None and is_beyond(rule, rule.extreme_limit, sample, reached=True)
     )
+    if state.phase is Phase.ACTIVE:
+        worse = extreme and not state.extreme
+        after = replace(state, calm_since_ms=None, extreme=state.extreme or extreme)
+        return after, Change.WORSENED if worse else Change.NONE
+    since = state.since_ms if state.phase is Phase.PENDING and state.since_ms is not None else sample.at_ms
     if sample.modality is Modality.SPOT:
         due = state.phase is Phase.PENDING
         deadline = sample.at_ms + rule.spot_repeat_ms
@@ -137,7 +151,7 @@ def _out_of_range(rule: ThresholdRule, state: RuleState, sample: Sample) -> tupl
         due = sample.at_ms - since >= rule.onset_delay_ms
         deadline = None
     if extreme or due:
-        return replace(state, phase=Phase.ACTIVE, since_ms=since, deadline_ms=None), Change.RAISED
+        return replace(state, phase=Phase.ACTIVE, since_ms=since, deadline_ms=None, extreme=extreme), Change.RAISED
     return replace(state, phase=Phase.PENDING, since_ms=since, deadline_ms=deadline), Change.NONE
 
 

@@ -17,7 +17,10 @@ class AlarmKind(StrEnum):
 
 
 class AlarmState(StrEnum):
-    """`updated` repeats a raised alarm with a later value; `cleared` means the rule's clear condition held."""
+    """`updated`: an active alarm has got worse, by its priority or beyond a second limit; it is to be heard anew.
+
+    `cleared` means the rule's clear condition held.
+    """
 
     RAISED = "raised"
     UPDATED = "updated"
@@ -37,7 +40,11 @@ class AlarmInput:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One transition of one alarm condition. `episode` joins raised, updated and cleared of one occurrence."""
+    """One transition of one alarm condition. `episode` joins raised, updated and cleared of one occurrence.
+
+    A physiological condition is about the patient, whichever device found it; a technical one is about `device_id`.
+    Priority never falls within an episode. `retrospective`: it was over before the hub learned of it.
+    """
 
     seq: Seq
     episode: Uuid
@@ -61,3 +68,4 @@ class Alarm:
     limit: float | None = None
     inputs: tuple[AlarmInput, ...] = ()
     test: bool = False
+    retrospective: bool = False

@@ -1,7 +1,12 @@
 """The care plan that a hub runs by itself when the network is gone."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+from bedside_profiles.bounds import Name
+from bedside_profiles.rules.cadence import CadenceRule
+from bedside_profiles.rules.rates import RateRule
+from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
 from bedside_profiles.wire.kinds import DeviceId, HubId, Schema, UtcMs, Uuid
 
@@ -21,6 +26,10 @@ class CarePlan:
 
     `active` is False while the episode of care is planned, paused or ended: the hub then measures and raises
     nothing. `emergency_number` and `call_back_number` are what the patient is told.
+
+    `needs` names the kinds of rules that the plan holds beside thresholds. A hub that does not know one of them runs
+    the others, says so in its reply, and raises a technical alarm: its former plan would be worse, and for a new
+    patient it has none.
     """
 
     schema: Schema
@@ -34,3 +43,50 @@ class CarePlan:
     devices: tuple[PlannedDevice, ...] = ()
     emergency_number: str = ""
     call_back_number: str = ""
+    rates: tuple[RateRule, ...] = ()
+    cadences: tuple[CadenceRule, ...] = ()
+    technical: tuple[TechnicalRule, ...] = ()
+    needs: tuple[Name, ...] = ()
+
+    def __post_init__(self) -> None:
+        again = repeated(self.rules, self.rates, self.cadences, self.technical)
+        if again:
+            raise ValueError(f"the rule {again} stands twice")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanHeading:
+    """The fields by which a plan is answered when the rest of it cannot be followed."""
+
+    schema: Schema
+    plan_id: Uuid
+    version: int
+    hub_id: HubId
+    issued_at_ms: UtcMs
+
+
+RATES = "rates"
+CADENCES = "cadences"
+TECHNICAL = "technical"
+KNOWN_NEEDS = frozenset({RATES, CADENCES, TECHNICAL})
+"""What this version understands of a plan's `needs`."""
+
+
+def needs_of(
+    rates: tuple[RateRule, ...], cadences: tuple[CadenceRule, ...], technical: tuple[TechnicalRule, ...]
+) -> tuple[str, ...]:
+    """The kinds of rules that a plan with these holds beside thresholds."""
+    kinds = ((RATES, rates), (CADENCES, cadences), (TECHNICAL, technical))
+    return tuple(name for name, rules in kinds if rules)
+
+
+def repeated(
+    rules: tuple[ThresholdRule, ...],
+    rates: tuple[RateRule, ...],
+    cadences: tuple[CadenceRule, ...],
+    technical: tuple[TechnicalRule, ...],
+) -> str | None:
+    """A rule id that stands twice; None when there is none."""
+    named: tuple[ThresholdRule | RateRule | CadenceRule | TechnicalRule, ...] = (*rules, *rates, *cadences, *technical)
+    counted = Counter(one.rule_id for one in named)
+    return next((rule_id for rule_id, count in counted.items() if count > 1), None)

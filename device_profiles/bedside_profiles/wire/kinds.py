@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from bedside_profiles import bounds
 from bedside_profiles.bounds import Between, Shape
 from bedside_profiles.wire.topics import HUB_ID_PATTERN
 
@@ -13,7 +14,7 @@ HubId = Annotated[str, Shape(64, HUB_ID_PATTERN)]
 StoreId = Annotated[str, Shape(32, r"[0-9a-f]{32}")]
 """Random, new at every opening of the hub's store; with the lane and the sequence it identifies an item."""
 BootId = Annotated[str, Shape(36, r"[0-9a-f-]{1,36}")]
-DeviceId = Annotated[str, Shape(64, r"[A-Za-z0-9._:-]{1,64}")]
+DeviceId = bounds.DeviceId
 Uuid = Annotated[str, Shape(36, r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")]
 Seq = Annotated[int, Between(1, 2**62)]
 UtcMs = Annotated[int, Between(0, 253402300799999)]

@@ -38,7 +38,7 @@ class DeviceStatus:
 class Status:
     """`session` is new at each connection, so that a late will is not taken for the present state.
 
-    `waiting` counts items not yet covered by a receipt.
+    `waiting` counts items not yet covered by a receipt. `faults` are the hub's own, by the names of their conditions.
     """
 
     schema: Schema
@@ -53,3 +53,4 @@ class Status:
     plan_version: int | None = None
     waiting: int = 0
     devices: tuple[DeviceStatus, ...] = ()
+    faults: tuple[Name, ...] = ()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.readings import rule
 
 from bedside_profiles.readings import Metric, Modality, RangeFlag
+from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.thresholds import (
     NORMAL,
     Change,
@@ -17,6 +18,7 @@ from bedside_profiles.rules.thresholds import (
     Sample,
     Side,
     ThresholdRule,
+    priority_of,
     step,
     tick,
 )
@@ -106,6 +108,19 @@ def test_limits_on_the_wrong_side_are_refused(side: Side, clear: float | None, e
         replace(LOW, side=side, clear_limit=clear, extreme_limit=extreme)
 
 
+def test_an_extreme_value_worsens_an_active_alarm_once_until_it_is_over() -> None:
+    heard = play(LOW, (0, 85), (10, 85), (20, 75), (30, 85), (40, 70), (50, 95), (60, 75))[1]
+    assert heard == [(10, Change.RAISED), (20, Change.WORSENED), (50, Change.CLEARED), (60, Change.RAISED)]
+
+
+def test_an_extreme_value_may_be_more_urgent_and_stays_so() -> None:
+    rule_ = replace(LOW, priority=Priority.MEDIUM, extreme_priority=Priority.HIGH)
+    assert priority_of(rule_, play(rule_, (0, 85), (10, 85))[0]) is Priority.MEDIUM
+    assert priority_of(rule_, play(rule_, (0, 85), (10, 74), (20, 85))[0]) is Priority.HIGH
+    lower = replace(LOW, extreme_priority=Priority.LOW)
+    assert priority_of(lower, play(lower, (0, 70))[0]) is Priority.HIGH
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(60, 100)), max_size=60))
 def test_raised_and_cleared_take_turns_and_the_last_says_the_phase(steps: list[tuple[int, int]]) -> None:
     at, samples = 0, []
@@ -113,6 +128,6 @@ def test_raised_and_cleared_take_turns_and_the_last_says_the_phase(steps: list[t
         at += wait
         samples.append((float(at), float(value)))
     state, heard = play(LOW, *samples)
-    changes = [change for _, change in heard]
+    changes = [change for _, change in heard if change is not Change.WORSENED]
     assert all(earlier is not later for earlier, later in itertools.pairwise(changes))
     assert (state.phase is Phase.ACTIVE) == (bool(changes) and changes[-1] is Change.RAISED)
