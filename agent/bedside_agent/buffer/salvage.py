@@ -36,6 +36,8 @@ def is_hopeless(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         head = file.read(len(FILE_MAGIC))
+    if path.with_name(path.name + "-journal").exists():
+        return False  # It was being made when the power was cut: SQLite takes back what it had begun.
     log = path.with_name(path.name + "-wal")
     return head != FILE_MAGIC and (bool(head) or (log.exists() and log.stat().st_size > 0))
 
