@@ -92,7 +92,12 @@ class Agent:
             store,
             clock,
             settings.hub_id,
-            Limits(settings.batch_bytes, settings.window_bytes, settings.receipt_timeout_seconds * 1000),
+            Limits(
+                settings.batch_bytes,
+                settings.window_bytes,
+                settings.receipt_timeout_seconds * 1000,
+                settings.most_bytes_per_second,
+            ),
         )
         store.committed = self._sender.wake
         self._link = Link(

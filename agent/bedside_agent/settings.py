@@ -50,10 +50,15 @@ class Settings:
     """Seconds without a receipt after which a batch is sent again. Longer than the slowest commit of a busy cloud."""
 
     batch_bytes: int = _whole(16_384, 1024, 131_072)
-    """Largest batch. Half a second of a 256 kbit/s link: an alarm never waits longer for one that is leaving."""
+    """Largest batch. On a slow link they are smaller by themselves: four make a third of a second of it."""
 
     window_bytes: int = _whole(49_152, 1024, 1_048_576)
-    """Bytes that may be under way without a receipt. Three batches keep a fast link busy and a slow one short."""
+    """Bytes that may be under way without a receipt. Three batches keep a fast link busy; how many of them may be on
+    the link at once is measured."""
+
+    most_bytes_per_second: int = _whole(100_000_000, 1_000, 100_000_000)
+    """Bytes a second that readings and events may take, for a metered link: 1000 are 86 MB a day. Alarms, status and
+    answers are not held back by it."""
 
     silence_seconds: int = _whole(600, 10, 86_400)
     """Seconds without a reading after which a device that measures continuously is an alarm. A shower is shorter."""

@@ -87,6 +87,28 @@ class StoringCloud:
 
 
 @dataclass
+class Mailbag:
+    """What was published and not yet carried to the broker."""
+
+    _letters: list[tuple[UpLane, bytes, Callable[[], None]]] = field(default_factory=list)
+
+    def publish(self, lane: UpLane, body: bytes, acknowledged: Callable[[], None]) -> None:
+        self._letters.append((lane, body, acknowledged))
+
+    def carried(self) -> list[tuple[UpLane, bytes]]:
+        """What was published since the last look; the broker has not acknowledged it, and never will."""
+        letters, self._letters = self._letters, []
+        return [(lane, body) for lane, body, _ in letters]
+
+    def empty(self) -> list[tuple[UpLane, bytes]]:
+        """The broker takes and acknowledges everything; what it was."""
+        letters, self._letters = self._letters, []
+        for _, _, acknowledged in letters:
+            acknowledged()
+        return [(lane, body) for lane, body, _ in letters]
+
+
+@dataclass
 class Peer:
     """A client of the broker with the cloud's certificate."""
 

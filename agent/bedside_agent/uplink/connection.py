@@ -7,6 +7,7 @@ depend on that: plans and commands are sent again until they were answered, rece
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,17 @@ from bedside_agent.errors import AgentError
 
 CONNECT_SECONDS = 10.0
 PUBLISH_SECONDS = 30.0
-"""A full window passes a 32 kbit/s link in that time; a link that is slower is as good as gone."""
+"""How long an acknowledgement may take before the connection counts as gone. What is on the link at once is paced to
+less than a second of it."""
+
+URGENT_SECONDS = 10.0
+"""The same for an alarm: a link that swallows it is given up and made anew, and the alarm goes first."""
+
+SILENT_MS = 20_000
+"""How long the kernel waits for a word of the other side before a connection with unsent bytes is an error."""
+
+MOST_UNACKNOWLEDGED = 1000
+"""The client would else hold an alarm back behind 20 messages that are on their way."""
 
 GOODBYE_SECONDS = 2.0
 """A broker that does not answer a disconnect must not hold up the next connection."""
@@ -29,6 +40,11 @@ KEEPALIVE_SECONDS = 20
 """The broker sends the last will after one and a half of it: a dead hub is known in half a minute."""
 
 REFUSED_SUBSCRIPTION = 0x80
+
+# No waiting for a fuller packet: an alarm is small, and would wait for the answer to what went before it.
+_SOCKET_OPTIONS: tuple[tuple[int, int, int], ...] = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+if hasattr(socket, "TCP_USER_TIMEOUT"):
+    _SOCKET_OPTIONS += ((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS),)
 
 T = TypeVar("T")
 
@@ -58,12 +74,11 @@ class Connection:
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
 
-    async def publish(self, message: Message) -> None:
+    async def publish(self, message: Message, *, urgent: bool = False) -> None:
         """Return when the broker has acknowledged. That is no proof of storage."""
+        seconds = URGENT_SECONDS if urgent else PUBLISH_SECONDS
         try:
-            await _heeding_cancellation(
-                self._client.publish(message.topic, message.body, qos=1, timeout=PUBLISH_SECONDS)
-            )
+            await _heeding_cancellation(self._client.publish(message.topic, message.body, qos=1, timeout=seconds))
         except aiomqtt.MqttError as cause:
             raise ConnectionFailedError(_reason(cause)) from cause
 
@@ -93,6 +108,8 @@ async def connected(
         will=aiomqtt.Will(will.topic, will.body, qos=1, retain=False),
         tls_context=tls,
         max_queued_incoming_messages=1024,
+        max_inflight_messages=MOST_UNACKNOWLEDGED,
+        socket_options=_SOCKET_OPTIONS,
         logger=log,
     )
     client.pending_calls_threshold = 1000

@@ -114,8 +114,13 @@ class Link:
             async for message in connection.messages():
                 inbox.take(message)
 
-        def publish(lane: UpLane, body: bytes) -> None:
-            tasks.create_task(connection.publish(self._message(lane, body)))
+        async def deliver(message: Message, acknowledged: Callable[[], None], *, urgent: bool) -> None:
+            await connection.publish(message, urgent=urgent)
+            acknowledged()
+
+        def publish(lane: UpLane, body: bytes, acknowledged: Callable[[], None] = lambda: None) -> None:
+            urgent = lane is UpLane.ALARMS
+            tasks.create_task(deliver(self._message(lane, body), acknowledged, urgent=urgent))
 
         tasks.create_task(receive())
         # Before anything else: the answer names what is stored already, and it need not be sent again.

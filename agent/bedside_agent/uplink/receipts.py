@@ -13,15 +13,20 @@ SLOWEST = 6
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One batch under way. `sequences` shrinks as receipts cover it."""
+    """One batch under way. `sequences` shrinks as receipts cover it.
 
+    `due_ms` is None until the broker has acknowledged it: what is still on its way to the broker would not come there
+    sooner by being sent once more.
+    """
+
+    number: int
     store_number: int
     store_id: str
     lane: UpLane
     sequences: Ranges
     sha256: str
     size_bytes: int
-    due_ms: int
+    due_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -47,14 +52,21 @@ class InFlight:
         mine = (one for one in self.batches if one.store_number == store_number and one.lane is lane)
         return normalise(piece for one in mine for piece in one.sequences)
 
-    def due_for(self, lane: UpLane, now_ms: int) -> int:
-        """When a batch that leaves now is overdue. A silent cloud is asked ever less often, but not about alarms."""
-        patience = 1 if lane is UpLane.ALARMS else min(SLOWEST, 2**self.fruitless)
-        return now_ms + self.timeout_ms * patience
-
     def add(self, batch: Sent) -> None:
         """A batch has left."""
         self.batches.append(batch)
+
+    def at_broker(self, number: int, now_ms: int) -> None:
+        """The broker has that batch: its receipt is waited for from now on."""
+        self.batches = [
+            replace(one, due_ms=self._due_for(one.lane, now_ms)) if one.number == number else one
+            for one in self.batches
+        ]
+
+    def _due_for(self, lane: UpLane, now_ms: int) -> int:
+        """A silent cloud is asked ever less often, but not about alarms."""
+        patience = 1 if lane is UpLane.ALARMS else min(SLOWEST, 2**self.fruitless)
+        return now_ms + self.timeout_ms * patience
 
     def settle(self, receipt: Receipt) -> None:
         """A receipt has come: what it covers is not under way any more."""
@@ -77,15 +89,15 @@ class InFlight:
 
     def overdue(self, now_ms: int) -> list[Sent]:
         """Batches whose time is over, taken off the list: their items wait again."""
-        late = [one for one in self.batches if one.due_ms <= now_ms]
+        late = [one for one in self.batches if one.due_ms is not None and one.due_ms <= now_ms]
         if late:
             self.fruitless = min(self.fruitless + 1, SLOWEST)
-            self.batches = [one for one in self.batches if one.due_ms > now_ms]
+            self.batches = [one for one in self.batches if one not in late]
         return late
 
     def next_due_ms(self) -> int | None:
         """When the next batch is overdue."""
-        return min((one.due_ms for one in self.batches), default=None)
+        return min((one.due_ms for one in self.batches if one.due_ms is not None), default=None)
 
     def clear(self) -> None:
         """The connection is gone, and with it what was under way."""

@@ -1,6 +1,7 @@
 """What goes up next: alarms, then live readings, then events, then the backlog, within a window that receipts empty."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,26 +9,40 @@ from bedside_agent.buffer.ranges import Range, Ranges, count, intersect, subtrac
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
-from bedside_agent.uplink.packing import pack
+from bedside_agent.uplink.pacing import Allowance, Pace
+from bedside_agent.uplink.packing import Packed, pack
 from bedside_agent.uplink.receipts import InFlight, Sent, Suspects
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
 
-BATCH_ROWS = 512
 ENDLESS = 2**62
+
+FIRST_ITEM_BYTES = 32
+"""What an item takes in a batch, before any was sent."""
+
+MOST_ROWS = 2048
+"""Items that are read for one batch: what the sender holds in memory does not grow with the backlog."""
+
+NO_LIMIT = 100_000_000
+"""Bytes a second: more than any link that a hub has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`batch_bytes` bounds one batch, `window_bytes` all that are under way; no receipt in time: sent again."""
+    """`batch_bytes` bounds one batch, `window_bytes` all that are under way; no receipt in time: sent again.
+
+    `bytes_per_second` bounds what leaves in the long run, alarms excepted.
+    """
 
     batch_bytes: int = 16 * 1024
     window_bytes: int = 48 * 1024
     receipt_timeout_ms: int = 10_000
+    bytes_per_second: int = NO_LIMIT
 
 
-Publish = Callable[[UpLane, bytes], None]
-"""Must not wait: an alarm that is committed meanwhile has to be able to follow at once."""
+Publish = Callable[[UpLane, bytes, Callable[[], None]], None]
+"""Must not wait: an alarm that is committed meanwhile has to be able to follow at once. The callable is called when
+the broker has acknowledged, and never when the connection ended before."""
 
 
 class Sender:
@@ -38,7 +53,11 @@ class Sender:
         self._store = store
         self._clock = clock
         self._hub_id = hub_id
-        self._batch_bytes = limits.batch_bytes
+        self._limits = limits
+        self._pace = Pace(limits.batch_bytes, limits.window_bytes)
+        self._allowance = Allowance(limits.bytes_per_second)
+        self._numbers = itertools.count(1)
+        self._item_bytes = float(FIRST_ITEM_BYTES)
         self._suspects = Suspects()
         self._live_from = 1
         self._something = asyncio.Event()
@@ -46,6 +65,7 @@ class Sender:
     async def run(self, publish: Publish) -> None:
         """Send over one connection until cancelled. What an earlier one had under way counts as not sent."""
         self.in_flight.clear()
+        self._pace.begin()
         self._begin_live()
         while True:
             self._something.clear()
@@ -77,7 +97,9 @@ class Sender:
 
     async def _send_one(self, publish: Publish) -> bool:
         for shelf, wanted in self._candidates():
-            items = await self._store.fetch(shelf, wanted, BATCH_ROWS)
+            most_bytes = self._batch_bytes(shelf.lane)
+            rows = max(1, min(MOST_ROWS, int(1.1 * most_bytes / self._item_bytes)))
+            items = await self._store.fetch(shelf, wanted, rows)
             if not items:
                 return True  # The fetch has taken the hole off the list: look again.
             key = (shelf.number, shelf.lane)
@@ -87,23 +109,46 @@ class Sender:
                 shelf.lane,
                 items,
                 lambda seq, key=key: self._suspects.is_hopeless(key, seq),  # type: ignore[misc]
-                self._batch_bytes,
+                most_bytes,
             )
             self._suspects.give_up(key, packed.given_up)
-            due_ms = self.in_flight.due_for(shelf.lane, self._clock.now().monotonic_ms)
-            self.in_flight.add(
-                Sent(
-                    shelf.number, shelf.store_id, shelf.lane, packed.sequences, packed.sha256, len(packed.body), due_ms
-                )
-            )
-            publish(shelf.lane, packed.body)
+            self._leave(shelf, packed, publish)
             return True
         return False
+
+    def _leave(self, shelf: Shelf, packed: Packed, publish: Publish) -> None:
+        now_ms = self._clock.now().monotonic_ms
+        number, size_bytes = next(self._numbers), len(packed.body)
+        batch = Sent(number, shelf.number, shelf.store_id, shelf.lane, packed.sequences, packed.sha256, size_bytes)
+        self.in_flight.add(batch)
+        departure = self._pace.leave(size_bytes, now_ms)
+        if shelf.lane is not UpLane.ALARMS:
+            self._allowance.spend(size_bytes, now_ms)
+        if shelf.lane is UpLane.READINGS:
+            self._item_bytes += (size_bytes / count(packed.sequences) - self._item_bytes) / 8
+
+        def acknowledged() -> None:
+            now_ms = self._clock.now().monotonic_ms
+            self._pace.arrive(departure, now_ms)
+            self.in_flight.at_broker(number, now_ms)
+            self.wake()
+
+        publish(shelf.lane, packed.body, acknowledged)
+
+    def _batch_bytes(self, lane: UpLane) -> int:
+        paced = min(self._limits.batch_bytes, self._pace.batch_bytes)
+        return paced if lane is UpLane.ALARMS else min(paced, self._allowance.batch_bytes)
+
+    def _may_leave(self, lane: UpLane, now_ms: int) -> bool:
+        if not self.in_flight.has_room(lane):
+            return False
+        return lane is UpLane.ALARMS or (self._pace.has_room(now_ms) and self._allowance.ready_ms(now_ms) <= now_ms)
 
     def _candidates(self) -> Iterator[tuple[Shelf, Range]]:
         """What may leave now, most urgent first: a shelf and a range of it in which something waits."""
         shelves = self._store.shelves()
         present = self._store.store_id
+        now_ms = self._clock.now().monotonic_ms
         live = ((self._live_from, ENDLESS),)
         everything = ((1, ENDLESS),)
         by_lane = {lane: [shelf for shelf in shelves if shelf.lane is lane] for lane in UpLane}
@@ -113,7 +158,7 @@ class Sender:
         order += [(shelf, everything) for shelf in by_lane[UpLane.EVENTS]]
         order += [(shelf, everything) for shelf in readings]
         for shelf, part in order:
-            if not self.in_flight.has_room(shelf.lane):
+            if not self._may_leave(shelf.lane, now_ms):
                 continue
             waiting = subtract(shelf.waiting(), self.in_flight.taken(shelf.number, shelf.lane))
             wanted = intersect(waiting, part)
@@ -127,13 +172,17 @@ class Sender:
                 self._live_from = shelf.last + 1
 
     async def _rest(self) -> None:
-        due_ms = self.in_flight.next_due_ms()
-        seconds = None if due_ms is None else max(0.0, (due_ms - self._clock.now().monotonic_ms) / 1000)
+        now_ms = self._clock.now().monotonic_ms
+        moments = [self.in_flight.next_due_ms()]
+        if (ready_ms := self._allowance.ready_ms(now_ms)) > now_ms:
+            moments.append(ready_ms)
+        next_ms = min((moment for moment in moments if moment is not None), default=None)
+        seconds = None if next_ms is None else max(0.0, (next_ms - now_ms) / 1000)
         try:
             async with asyncio.timeout(seconds):
                 await self._something.wait()
         except TimeoutError:
-            # A batch is overdue.
+            # A batch is overdue, or the allowance has grown.
             return
 
     def under_way(self) -> int:

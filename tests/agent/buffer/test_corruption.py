@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.clock import ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
-from tests.support.storing_cloud import StoringCloud
+from tests.support.storing_cloud import Mailbag, StoringCloud
 
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.bundles import span, unpack
@@ -114,13 +114,12 @@ def expected(path: Path) -> dict[UpLane, set[int]]:
 async def delivered(store: Store) -> dict[UpLane, set[int]]:
     cloud, clock = StoringCloud(HUB), ManualClock()
     sender = Sender(store, clock, HUB, Limits(batch_bytes=64 * 1024, window_bytes=512 * 1024))
-    bodies: list[tuple[UpLane, bytes]] = []
+    mail = Mailbag()
     while any(store.waiting().values()):
-        await sender.send_what_fits(lambda lane, body: bodies.append((lane, body)))
-        for lane, body in bodies:
+        await sender.send_what_fits(mail.publish)
+        for lane, body in mail.empty():
             for receipt in cloud.hear(lane, body):
                 sender.receive(receipt)
-        bodies.clear()
     return {
         lane: {
             item.seq

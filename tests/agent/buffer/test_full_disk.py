@@ -9,7 +9,7 @@ import pytest
 from tests.support.clock import ManualClock
 from tests.support.readings import HUB, alarm, event, reading
 from tests.support.small_disk import fill_up, small_disk
-from tests.support.storing_cloud import StoringCloud
+from tests.support.storing_cloud import Mailbag, StoringCloud
 
 from bedside_agent.buffer.ranges import count, intersect, normalise, of_sequences
 from bedside_agent.buffer.store import Store
@@ -48,13 +48,12 @@ class Cloud:
 
     async def drain(self, store: Store, clock: ManualClock) -> None:
         sender = Sender(store, clock, HUB, LIMITS)
-        bodies: list[tuple[UpLane, bytes]] = []
+        mail = Mailbag()
         while any(store.waiting().values()):
-            await sender.send_what_fits(lambda lane, body: bodies.append((lane, body)))
-            for lane, body in bodies:
+            await sender.send_what_fits(mail.publish)
+            for lane, body in mail.empty():
                 for receipt in self.cloud.hear(lane, body):
                     sender.receive(receipt)
-            bodies.clear()
 
     def account(self, store_id: str, lane: UpLane) -> tuple[set[int], tuple[tuple[int, int], ...], int]:
         """Sequences delivered, ranges that gaps cover, and how many items the gaps say they stand for."""

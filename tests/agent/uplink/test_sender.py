@@ -1,16 +1,22 @@
 """What leaves, in which order, how much of it, and what happens without a receipt. Real store, wire in the middle."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.support.clock import NOON_MS, ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
-from tests.support.storing_cloud import StoringCloud
+from tests.support.storing_cloud import Mailbag, StoringCloud
 
+from bedside_agent.buffer.bundles import Item
+from bedside_agent.buffer.contents import Damaged
+from bedside_agent.buffer.ranges import Range
+from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
-from bedside_agent.uplink.sender import Limits, Sender
+from bedside_agent.uplink.pacing import FIRST_WINDOW_BYTES
+from bedside_agent.uplink.sender import MOST_ROWS, Limits, Sender
 from bedside_profiles.readings import Metric
 from bedside_profiles.wire.alarm import AlarmInput
 from bedside_profiles.wire.batch import Batch, decode_batch
@@ -31,9 +37,13 @@ class Hub:
         self.sender = Sender(store, clock, HUB, limits)
         self.bodies: list[bytes] = []
 
+    def publish(self, lane: UpLane, body: bytes, acknowledged: Callable[[], None]) -> None:
+        self.bodies.append(body)
+        acknowledged()
+
     async def send(self) -> list[Batch]:
         before = len(self.bodies)
-        await self.sender.send_what_fits(lambda lane, body: self.bodies.append(body))
+        await self.sender.send_what_fits(self.publish)
         batches = [decode_batch(body) for body in self.bodies[before:]]
         assert all(not batch.rejected for batch in batches)
         return batches
@@ -227,3 +237,51 @@ async def test_every_item_of_every_lane_arrives_once_from_several_stores(tmp_pat
     }
     everything = [(batch.header.store_id, seq) for batch in cloud.batches for seq in seqs(batch)]
     assert len(everything) == len(set(everything)) == 900
+
+
+async def test_what_the_broker_has_not_acknowledged_fills_the_link_and_is_not_sent_twice(tmp_path: Path) -> None:
+    async with hub(tmp_path, Limits(batch_bytes=16 * 1024, window_bytes=1024 * 1024)) as one:
+        await one.fill(3000)
+        mail = Mailbag()
+        await one.sender.send_what_fits(mail.publish)
+        on_link = sum(len(body) for _, body in mail.carried())
+        assert on_link < FIRST_WINDOW_BYTES + 16 * 1024
+        one.clock.advance(seconds=3600)
+        await one.sender.send_what_fits(mail.publish)
+        assert mail.carried() == [], "it is on its way: a second copy would only come after it"
+        await one.store.append_alarm(alarm())[1]
+        await one.sender.send_what_fits(mail.publish)
+        assert [lane for lane, _ in mail.carried()] == [UpLane.ALARMS], "nothing holds an alarm back"
+
+
+async def test_a_metered_link_carries_what_it_may_and_every_alarm(tmp_path: Path) -> None:
+    limits = Limits(batch_bytes=16 * 1024, window_bytes=1024 * 1024, bytes_per_second=2_000)
+    async with hub(tmp_path, limits) as one:
+        await one.fill(4000)
+        cloud, mail, sent = StoringCloud(HUB), Mailbag(), 0
+        for _ in range(60):
+            one.clock.advance(seconds=1)
+            await one.store.append_alarm(alarm())[1]
+            await one.sender.send_what_fits(mail.publish)
+            for lane, body in mail.empty():
+                sent += len(body) if lane is UpLane.READINGS else 0
+                for receipt in cloud.hear(lane, body):
+                    one.sender.receive(receipt)
+        assert 0.9 * 60 * 2_000 <= sent <= 62 * 2_000
+        assert cloud.count(UpLane.ALARMS) == 60
+
+
+async def test_no_more_is_read_for_a_batch_than_it_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hub(tmp_path, Limits(batch_bytes=16 * 1024, window_bytes=1024 * 1024)) as one:
+        await one.fill(5000)
+        asked: list[int] = []
+        fetch = one.store.fetch
+
+        async def counted(shelf: Shelf, wanted: Range, rows: int) -> tuple[Item | Damaged, ...]:
+            asked.append(rows)
+            return await fetch(shelf, wanted, rows)
+
+        monkeypatch.setattr(one.store, "fetch", counted)
+        await one.deliver(StoringCloud(HUB))
+        assert max(asked) <= MOST_ROWS
+        assert sum(asked) < 2 * 5000
