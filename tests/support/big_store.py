@@ -19,19 +19,21 @@ EVERY_MS = 100
 METRICS = (Metric.SPO2, Metric.PULSE_RATE)
 
 
-def build_big_store(path: Path, readings: int, *, store_id: str = BORN, at_once: int = AT_ONCE) -> None:
+def build_big_store(
+    path: Path, readings: int, *, store_id: str = BORN, at_once: int = AT_ONCE, device_id: str = OXIMETER
+) -> None:
     """Make a store of that many readings, ten a second, none of them covered by a receipt; it is closed then."""
     database = Database(path, store_id)
     for first in range(1, readings + 1, at_once):
         last = min(first + at_once - 1, readings)
-        database.commit(Group(readings=[_reading(seq) for seq in range(first, last + 1)]))
+        database.commit(Group(readings=[_reading(seq, device_id) for seq in range(first, last + 1)]))
     database.close()
 
 
-def _reading(seq: int) -> Reading:
+def _reading(seq: int, device_id: str) -> Reading:
     return Reading(
         seq=seq,
-        device_id=OXIMETER,
+        device_id=device_id,
         metric=METRICS[seq % 2],
         value=90 + seq % 100 / 10,
         modality=Modality.CONTINUOUS,
