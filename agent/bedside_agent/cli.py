@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bedside_agent import health, settings
 from bedside_agent.buffer.inspection import peek
+from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
@@ -24,6 +25,7 @@ from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, pa
 from bedside_agent.uplink.enrolment import enrol
 from bedside_agent.uplink.identity import Identity, write_whole
 from bedside_profiles.errors import BedsideError
+from bedside_profiles.readings import ClockQuality
 
 FAILED = 1
 NOT_RUNNING = 3
@@ -81,7 +83,7 @@ def init(
         _check_same_hub(settings.load(state).hub_id, wanted, state)
     if not enrolled:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        enrol(wanted, identity)
+        enrol(wanted, identity, knows_time=SystemClock().now().quality is ClockQuality.SYNCED)
         if not path.exists():
             write_whole(path, text.encode(), mode=0o600)
     result = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}

@@ -6,7 +6,8 @@ import importlib.metadata
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Coroutine
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from bedside_agent.radio.central import Central
 from bedside_agent.radio.choice import open_central
 from bedside_agent.serial.tty_port import open_tty
 from bedside_agent.settings import Settings
+from bedside_agent.timekeeping.timekeeper import BOOTS, TimeKeeper
 from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
@@ -51,10 +53,11 @@ async def run_agent(state: Path, settings: Settings, stop: asyncio.Event) -> Non
     IdentityError or StoreError when it cannot start. Later only a fault of the program, or a buffer whose writer died,
     comes out of here: losing the network, the radio or a device does not.
     """
-    clock = SystemClock()
+    kernel = SystemClock()
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
-    async with _opened_store(state, settings, clock) as store, _opened_radio(settings) as central:
-        agent = Agent(state, settings, clock, store, authority, central)
+    async with _opened_store(state, settings, kernel) as store, _opened_radio(settings) as central:
+        times = await _time_keeper(kernel, store)
+        agent = Agent(state, settings, times, store, authority, central)
         async with answering(state, agent.report):
             await agent.run(stop)
 
@@ -75,22 +78,23 @@ class Agent:
         self,
         state: Path,
         settings: Settings,
-        clock: Clock,
+        times: TimeKeeper,
         store: Store,
         authority: Authority,
         central: Central | None,
     ) -> None:
         jitter = random.SystemRandom()
         self._settings = settings
-        self._clock = clock
+        self._identity = Identity(state / IDENTITY)
+        self._times = times
         self._store = store
         self._last_receipt_ms: int | None = None
-        self._keeper = AlarmKeeper(store, clock, authority, silence_ms=settings.silence_seconds * 1000)
+        self._keeper = AlarmKeeper(store, times, authority, silence_ms=settings.silence_seconds * 1000)
         self._alerts = AlertBook(store)
         self._intake = Intake(store, self._keeper)
         self._sender = Sender(
             store,
-            clock,
+            times,
             settings.hub_id,
             Limits(
                 settings.batch_bytes,
@@ -101,22 +105,22 @@ class Agent:
         )
         store.committed = self._sender.wake
         self._link = Link(
-            Broker(settings.broker_host, settings.broker_port, Identity(state / IDENTITY).tls_context),
+            Broker(settings.broker_host, settings.broker_port, self._tls_context),
             settings.hub_id,
             self._sender,
             Handlers(self._on_receipt, self._on_plan, self._on_command, self._alerts.take, self._on_refused),
             self.status,
-            clock,
+            times,
             jitter,
             status_seconds=settings.status_seconds,
         )
-        self._commands = Commands(store, clock, authority, {"report_status": self._link.report_status})
+        self._commands = Commands(store, times, authority, {"report_status": self._link.report_status})
         self._station = Station(
             settings.device,
             central=central,
             open_port=open_tty,
             sink=self._intake,
-            clock=clock,
+            clock=times,
             report=self._intake.note,
             jitter=jitter,
         )
@@ -143,7 +147,7 @@ class Agent:
 
     def status(self, state: HubState, session: str) -> Status:
         """What the hub says of itself to the cloud."""
-        now = self._clock.now()
+        now = self._times.now()
         plan = self._keeper.plan
         return Status(
             schema=SCHEMA_VERSION,
@@ -158,6 +162,7 @@ class Agent:
             plan_version=plan.version if plan else None,
             waiting=sum(self._store.waiting().values()),
             devices=self._station.statuses(),
+            monotonic_ms=now.monotonic_ms,
         )
 
     def report(self) -> Report:
@@ -172,7 +177,7 @@ class Agent:
             "connected_since_ms": link.connected_since_ms,
             "connection_failures": link.failures,
             "last_error": link.last_error,
-            "clock": self._clock.now().quality.value,
+            "clock": self._times.now().quality.value,
             "waiting": {lane.value: count for lane, count in self._store.waiting().items()},
             "under_way": self._sender.under_way(),
             "last_receipt_ms": self._last_receipt_ms,
@@ -185,8 +190,15 @@ class Agent:
             "devices": [to_map(device) for device in self._station.statuses()],
         }
 
+    def _tls_context(self) -> ssl.SSLContext:
+        return self._identity.tls_context(None if self._times.kernel_knows_time() else self._times.floor_ms)
+
     def _on_receipt(self, receipt: Receipt) -> None:
-        self._last_receipt_ms = self._clock.now().utc_ms
+        if receipt.cloud_ms is not None and receipt.asked_monotonic_ms is not None:
+            self._times.hear_cloud(receipt.asked_monotonic_ms, receipt.cloud_ms)
+            self._sender.wake()
+        else:
+            self._last_receipt_ms = self._times.now().utc_ms
         if self._sender.receive(receipt):
             log.warning("cloud.generation_changed")
             self._note("cloud_generation_changed")
@@ -203,11 +215,12 @@ class Agent:
         self._note("message_refused", EventField("lane", lane.value), EventField("reason", reason[:1000]))
 
     def _note(self, kind: str, *fields: EventField) -> None:
-        self._store.append_event(event_at(self._clock.now(), kind, fields=fields))
+        self._store.append_event(event_at(self._times.now(), kind, fields=fields))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._times.tick()
             self._keeper.tick()
 
     async def _retain(self) -> None:
@@ -228,6 +241,16 @@ def agent_version() -> str:
         return importlib.metadata.version("bedside")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
+
+
+async def _time_keeper(kernel: Clock, store: Store) -> TimeKeeper:
+    newest = await store.newest_reading()
+
+    def note(kind: str, details: Mapping[str, str]) -> None:
+        fields = tuple(EventField(name, value) for name, value in details.items())
+        store.append_event(event_at(kernel.now(), kind, fields=fields))
+
+    return TimeKeeper(kernel, store.state.get(BOOTS), newest, store.put_state, note)
 
 
 @asynccontextmanager

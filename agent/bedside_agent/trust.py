@@ -66,6 +66,11 @@ def belongs_to(key_pem: bytes, certificate: bytes) -> bool:
     return _load(certificate).public_key() == own
 
 
+def valid_from(certificate: bytes) -> datetime:
+    """When the certificate begins to be valid, UTC."""
+    return _load(certificate).not_valid_before_utc
+
+
 def valid_until(certificate: bytes) -> datetime:
     """When the certificate expires, UTC."""
     return _load(certificate).not_valid_after_utc

@@ -60,10 +60,17 @@ class Quality(StrEnum):
 
 
 class ClockQuality(StrEnum):
-    """How far `taken_at_ms` can be trusted."""
+    """How far `taken_at_ms` can be trusted.
+
+    `synced`: the hub knew the time. `resolved`: it did not, and found out later in the same boot: right within a second
+    for each five hours between. `estimated`: it never knew in that boot; the time lies between the neighbouring boots
+    and the order is right. `unsynced`: whatever the hub's clock showed.
+    """
 
     SYNCED = "synced"
     UNSYNCED = "unsynced"
+    RESOLVED = "resolved"
+    ESTIMATED = "estimated"
 
 
 class Attribution(StrEnum):

@@ -1,10 +1,12 @@
 """A clock that stands still until a test moves it."""
 
 from dataclasses import replace
+from typing import TypeVar
 
-from bedside_agent.clock import Instant
+from bedside_agent.clock import Instant, SystemClock
 from bedside_profiles.readings import ClockQuality
 
+T = TypeVar("T")
 NOON_MS = 1_790_000_000_000
 BOOT = "11111111-1111-4111-8111-111111111111"
 
@@ -14,6 +16,13 @@ class ManualClock:
 
     def __init__(self, start_utc_ms: int = NOON_MS, quality: ClockQuality = ClockQuality.SYNCED) -> None:
         self._now = Instant(start_utc_ms, 100_000, BOOT, quality)
+
+    @property
+    def knows_time(self) -> bool:
+        return True
+
+    def timed(self, item: T) -> T:
+        return item
 
     def now(self) -> Instant:
         return self._now
@@ -35,3 +44,14 @@ class ManualClock:
         """The wall clock jumps; the monotonic line does not."""
         self._now = replace(self._now, utc_ms=utc_ms, quality=quality)
         return self._now
+
+
+class MachineClock(SystemClock):
+    """This machine's own clock, taken to be right."""
+
+    @property
+    def knows_time(self) -> bool:
+        return True
+
+    def timed(self, item: T) -> T:
+        return item

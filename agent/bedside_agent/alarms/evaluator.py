@@ -158,4 +158,5 @@ def _input(reading: Reading) -> AlarmInput:
         taken_at_ms=reading.taken_at_ms,
         range_flag=reading.range_flag,
         seq=reading.seq or None,
+        monotonic_ms=reading.monotonic_ms,
     )

@@ -75,7 +75,9 @@ def restore(saved: bytes, now: Instant) -> tuple[dict[str, Track], dict[str, Hea
     """Tracks and devices in the present boot's time; MalformedError or ValueError if the bytes are not a memory."""
     memory = from_map(Memory, json.loads(saved))
     tracks = {
-        one.rule_id: Track(_moved(one.state, memory, now), one.episode, one.device_id, one.onset, one.rule)
+        one.rule_id: Track(
+            _moved(one.state, memory, now), one.episode, one.device_id, _onset(one, memory, now), one.rule
+        )
         for one in memory.tracks
     }
     # The silence of a device counts from this start: its radio needs time to come back too.
@@ -83,6 +85,12 @@ def restore(saved: bytes, now: Instant) -> tuple[dict[str, Track], dict[str, Hea
         one.device_id: Heard(now.monotonic_ms, one.heard_utc_ms, one.episode, one.priority) for one in memory.devices
     }
     return tracks, heard
+
+
+def _onset(track: SavedTrack, memory: Memory, now: Instant) -> AlarmInput | None:
+    if track.onset is None or memory.boot_id == now.boot_id:
+        return track.onset
+    return replace(track.onset, monotonic_ms=None)
 
 
 def _moved(state: RuleState, memory: Memory, now: Instant) -> RuleState:

@@ -159,6 +159,14 @@ class Store:
             self._holdings.missing((shelf.number, shelf.lane), holes)
         return items
 
+    async def newest_reading(self) -> Reading | None:
+        """The last reading that an earlier opening left behind; None when there is none, or it is damaged."""
+        for shelf in reversed(self.shelves()):
+            if shelf.lane is UpLane.READINGS and shelf.last >= shelf.first:
+                items = await self.fetch(shelf, (shelf.last, shelf.last), 1)
+                return items[0] if items and isinstance(items[0], Reading) else None
+        return None
+
     # Receipts ----------------------------------------------------------------------------------------------------
 
     def apply_receipt(self, receipt: Receipt) -> bool:

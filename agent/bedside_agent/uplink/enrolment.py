@@ -14,6 +14,7 @@ import httpx
 from bedside_agent import trust
 from bedside_agent.errors import EnrolmentError, UntrustedError
 from bedside_agent.uplink.claim import Claim
+from bedside_agent.uplink.dates import client_context
 from bedside_agent.uplink.identity import Identity
 
 TIMEOUT_SECONDS = 15.0
@@ -21,12 +22,15 @@ MOST_ANSWER_BYTES = 64 * 1024
 NEW_CLAIM = "bedside-cloud fleet claim new --hub-id HUB, then bedside-agent init --claim TEXT"
 
 
-def enrol(claim: Claim, identity: Identity) -> None:
-    """Make the hub's key, have it certified, and keep both. EnrolmentError says whether the claim may still work."""
+def enrol(claim: Claim, identity: Identity, *, knows_time: bool = True) -> None:
+    """Make the hub's key, have it certified, and keep both. EnrolmentError says whether the claim may still work.
+
+    A hub that does not know the time takes it to be no earlier than the day on which the root was made.
+    """
     root, others = _fetch_root(claim)
     key = identity.key_pem()
     request = trust.certificate_request(key, claim.hub_id)
-    issued = _post_request(claim, root, request)
+    issued = _post_request(claim, root, request, knows_time=knows_time)
     certificate, issuers = _check_issued(claim, key, root, others, issued)
     identity.keep(certificate, issuers, root)
 
@@ -50,9 +54,9 @@ def _fetch_root(claim: Claim) -> tuple[bytes, tuple[bytes, ...]]:
     )
 
 
-def _post_request(claim: Claim, root: bytes, request: bytes) -> tuple[bytes, ...]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def _post_request(claim: Claim, root: bytes, request: bytes, *, knows_time: bool) -> tuple[bytes, ...]:
+    floor_ms = None if knows_time else round(trust.valid_from(root).timestamp() * 1000)
+    context = client_context(floor_ms)
     context.load_verify_locations(cadata=root)
     body = _call(
         claim,

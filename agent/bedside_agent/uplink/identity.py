@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bedside_agent import trust
 from bedside_agent.errors import IdentityError, UntrustedError
+from bedside_agent.uplink.dates import client_context
 
 FIX = "bedside-agent init --claim TEXT"
 
@@ -61,10 +62,16 @@ class Identity:
         write_whole(self.chain, trust.to_pem([certificate, *issuers]))
         write_whole(self.certificate, trust.to_pem([certificate]))
 
-    def tls_context(self) -> ssl.SSLContext:
-        """Mutual TLS: presents the hub's chain and trusts the hub's root alone, with the server's name checked."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def tls_context(self, floor_ms: int | None = None) -> ssl.SSLContext:
+        """Mutual TLS: presents the hub's chain and trusts the hub's root alone, with the server's name checked.
+
+        `floor_ms` for a hub that does not know the time: it is not earlier than that (UTC), nor than the day on which
+        its own certificate was issued. None checks dates by the kernel's clock.
+        """
+        if floor_ms is not None:
+            own = trust.certificate_from_pem(self._read(self.certificate))
+            floor_ms = max(floor_ms, round(trust.valid_from(own).timestamp() * 1000))
+        context = client_context(floor_ms)
         try:
             context.load_verify_locations(self.root)
             context.load_cert_chain(self.chain, self.key)

@@ -70,7 +70,8 @@ class InFlight:
 
     def settle(self, receipt: Receipt) -> None:
         """A receipt has come: what it covers is not under way any more."""
-        self.fruitless = 0
+        if receipt.asked_monotonic_ms is None:
+            self.fruitless = 0
         covered = normalise((*receipt.stored, *((item.seq, item.seq) for item in receipt.rejected)))
         left = []
         for one in self.batches:

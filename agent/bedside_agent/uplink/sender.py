@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from bedside_agent.buffer.ranges import Range, Ranges, count, intersect, subtract
 from bedside_agent.buffer.shelf import Shelf
@@ -15,6 +16,7 @@ from bedside_agent.uplink.receipts import InFlight, Sent, Suspects
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
 
+T = TypeVar("T")
 ENDLESS = 2**62
 
 FIRST_ITEM_BYTES = 32
@@ -25,6 +27,9 @@ MOST_ROWS = 2048
 
 NO_LIMIT = 100_000_000
 """Bytes a second: more than any link that a hub has."""
+
+TIME_PATIENCE_MS = {UpLane.ALARMS: 1_000, UpLane.READINGS: 15_000, UpLane.EVENTS: 15_000}
+"""How long items wait, once connected, for the hub to learn the time. The cloud says it in its first answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,19 @@ class Limits:
     bytes_per_second: int = NO_LIMIT
 
 
+class Times(Clock, Protocol):
+    """A clock that may learn the time late, and then times what was taken before."""
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether what the store holds can be timed."""
+        ...
+
+    def timed(self, item: T) -> T:
+        """The item with the best time that can be said of it now."""
+        ...
+
+
 Publish = Callable[[UpLane, bytes, Callable[[], None]], None]
 """Must not wait: an alarm that is committed meanwhile has to be able to follow at once. The callable is called when
 the broker has acknowledged, and never when the connection ended before."""
@@ -48,7 +66,7 @@ the broker has acknowledged, and never when the connection ended before."""
 class Sender:
     """Belongs to one event loop. `wake` is called when there may be more to send."""
 
-    def __init__(self, store: Store, clock: Clock, hub_id: str, limits: Limits) -> None:
+    def __init__(self, store: Store, clock: Times, hub_id: str, limits: Limits) -> None:
         self.in_flight = InFlight(limits.window_bytes, limits.receipt_timeout_ms)
         self._store = store
         self._clock = clock
@@ -60,17 +78,23 @@ class Sender:
         self._item_bytes = float(FIRST_ITEM_BYTES)
         self._suspects = Suspects()
         self._live_from = 1
+        self._connected_ms = 0
         self._something = asyncio.Event()
 
     async def run(self, publish: Publish) -> None:
         """Send over one connection until cancelled. What an earlier one had under way counts as not sent."""
-        self.in_flight.clear()
-        self._pace.begin()
-        self._begin_live()
+        self.connected()
         while True:
             self._something.clear()
             await self.send_what_fits(publish)
             await self._rest()
+
+    def connected(self) -> None:
+        """A connection begins: nothing is under way on it yet."""
+        self.in_flight.clear()
+        self._pace.begin()
+        self._connected_ms = self._clock.now().monotonic_ms
+        self._begin_live()
 
     async def send_what_fits(self, publish: Publish) -> None:
         """Send until the window is full or nothing waits."""
@@ -107,7 +131,7 @@ class Sender:
                 self._hub_id,
                 shelf.store_id,
                 shelf.lane,
-                items,
+                [self._clock.timed(item) for item in items],
                 lambda seq, key=key: self._suspects.is_hopeless(key, seq),  # type: ignore[misc]
                 most_bytes,
             )
@@ -158,13 +182,19 @@ class Sender:
         order += [(shelf, everything) for shelf in by_lane[UpLane.EVENTS]]
         order += [(shelf, everything) for shelf in readings]
         for shelf, part in order:
-            if not self._may_leave(shelf.lane, now_ms):
+            if not self._may_leave(shelf.lane, now_ms) or self._time_wait_ms(shelf.lane) > 0:
                 continue
             waiting = subtract(shelf.waiting(), self.in_flight.taken(shelf.number, shelf.lane))
             wanted = intersect(waiting, part)
             if wanted:
                 piece = self._suspects.next_piece((shelf.number, shelf.lane), waiting)
                 yield shelf, piece or wanted[0]
+
+    def _time_wait_ms(self, lane: UpLane) -> int:
+        """How long the lane still waits for the hub to learn the time."""
+        if self._clock.knows_time:
+            return 0
+        return self._connected_ms + TIME_PATIENCE_MS[lane] - self._clock.now().monotonic_ms
 
     def _begin_live(self) -> None:
         for shelf in self._store.shelves():
@@ -176,13 +206,14 @@ class Sender:
         moments = [self.in_flight.next_due_ms()]
         if (ready_ms := self._allowance.ready_ms(now_ms)) > now_ms:
             moments.append(ready_ms)
+        moments += [now_ms + wait for lane in TIME_PATIENCE_MS if (wait := self._time_wait_ms(lane)) > 0]
         next_ms = min((moment for moment in moments if moment is not None), default=None)
         seconds = None if next_ms is None else max(0.0, (next_ms - now_ms) / 1000)
         try:
             async with asyncio.timeout(seconds):
                 await self._something.wait()
         except TimeoutError:
-            # A batch is overdue, or the allowance has grown.
+            # A batch is overdue, the allowance has grown, or a lane has waited for the time long enough.
             return
 
     def under_way(self) -> int:

@@ -12,6 +12,7 @@ from bedside_cloud.contracts.alerts import AcknowledgeRequest, AlertSource
 from bedside_cloud.contracts.readings import StoredAlarm, StoredReading
 from bedside_cloud.contracts.registry import Plan
 from bedside_cloud.database.pool import Connection
+from bedside_profiles.readings import ClockQuality
 from bedside_profiles.wire.alarm import Alarm, AlarmState
 
 CLOCK_TOLERANCE_MS = 5_000
@@ -61,9 +62,12 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
 
 
 def _believable(alarm: Alarm, heard_at_ms: int) -> Alarm:
-    """The alarm at a time that can be: a hub whose clock is ahead speaks of what was the case when it was heard."""
+    """The alarm at a time that can be.
+
+    A hub whose clock is ahead, or that does not know the time, speaks of what was the case when it was heard.
+    """
     excess_ms = alarm.at_ms - heard_at_ms
-    if excess_ms <= CLOCK_TOLERANCE_MS:
+    if excess_ms <= CLOCK_TOLERANCE_MS and alarm.clock_quality is not ClockQuality.UNSYNCED:
         return alarm
     return replace(alarm, at_ms=heard_at_ms, onset_ms=max(0, min(alarm.onset_ms - excess_ms, heard_at_ms)))
 

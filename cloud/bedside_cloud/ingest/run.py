@@ -50,8 +50,8 @@ async def main(settings: ServiceSettings) -> None:
         relay = Relay(database, bus.deliver)
         receipts = Receipts(bus, generation)
 
-        async def on_status(status_subject: str, _body: bytes) -> None:
-            await receipts.repeat(database, status_subject)
+        async def on_status(status_subject: str, body: bytes) -> None:
+            await receipts.repeat(database, status_subject, body)
 
         await bus.subscribe(registry.CHANGED, projection.hint)
         await bus.subscribe(subject("*", UpLane.STATUS), on_status, queue="ingest")

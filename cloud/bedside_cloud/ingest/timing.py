@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bedside_profiles.readings import Reading
+from bedside_profiles.readings import ClockQuality, Reading
 
 CLOCK_TOLERANCE_MS = 5_000
 """How far a hub's clock may be ahead of the broker's before its times are not believed."""
@@ -19,17 +19,20 @@ def believable_times(readings: Sequence[Reading], heard_at_ms: int) -> list[int]
 
     A clock that is years ahead would make every later, rightly timed reading look old: rules would not look at it and
     screens would not show it. Readings that the clock timed before it was set again are moved together, so that the
-    newest of them was taken when they were heard and their distances stand.
+    newest of them was taken when they were heard and their distances stand. So are those of a hub that does not
+    know the time at all, whatever its clock says: it sends such readings only after it has asked for the time in vain.
     """
     times = [one.taken_at_ms for one in readings]
     latest_ms = heard_at_ms + CLOCK_TOLERANCE_MS
-    if max(times, default=0) <= latest_ms:
+    unknown = [row for row, one in enumerate(readings) if one.clock_quality is ClockQuality.UNSYNCED]
+    if not unknown and max(times, default=0) <= latest_ms:
         return times
     clocks = _clocks(readings)
     newest: dict[int, int] = {}
     for one, clock in zip(readings, clocks, strict=True):
         newest[clock] = max(newest.get(clock, 0), one.taken_at_ms)
-    excess = {clock: at_ms - heard_at_ms for clock, at_ms in newest.items() if at_ms > latest_ms}
+    wrong = {clocks[row] for row in unknown}
+    excess = {clock: at_ms - heard_at_ms for clock, at_ms in newest.items() if at_ms > latest_ms or clock in wrong}
     return [max(0, at_ms - excess.get(clock, 0)) for at_ms, clock in zip(times, clocks, strict=True)]
 
 

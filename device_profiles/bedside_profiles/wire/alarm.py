@@ -29,13 +29,17 @@ class AlarmState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmInput:
-    """A reading that took part in the decision; `seq` is its place in the readings lane when it has one."""
+    """A reading that took part in the decision; `seq` is its place in the readings lane when it has one.
+
+    `monotonic_ms` counts from the alarm's own boot; None when the reading was taken in an earlier one.
+    """
 
     metric: Metric
     value: float | None
     taken_at_ms: UtcMs
     range_flag: RangeFlag | None = None
     seq: Seq | None = None
+    monotonic_ms: MonotonicMs | None = None
 
 
 @dataclass(frozen=True, slots=True)

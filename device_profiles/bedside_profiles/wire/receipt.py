@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bedside_profiles.wire.kinds import HubId, Schema, Seq, SeqRange, Sha256, StoreId, Uuid
+from bedside_profiles.wire.kinds import HubId, MonotonicMs, Schema, Seq, SeqRange, Sha256, StoreId, UtcMs, Uuid
 from bedside_profiles.wire.topics import UpLane
 
 
@@ -28,7 +28,8 @@ class Receipt:
 
     Sequences in `rejected` are settled too: they are dead letters. `generation` changes when the cloud's database
     was restored from a backup; the hub then takes every item outside `stored` as not stored. `complete` is False
-    when the ranges were too many for one message.
+    when the ranges were too many for one message. `cloud_ms` is the cloud's time (UTC) when it answered the status that
+    the hub had sent at its `asked_monotonic_ms`; both are None in a receipt that answers no status.
     """
 
     schema: Schema
@@ -40,3 +41,5 @@ class Receipt:
     complete: bool = True
     rejected: tuple[Rejected, ...] = ()
     undecodable: tuple[UndecodableBody, ...] = ()
+    cloud_ms: UtcMs | None = None
+    asked_monotonic_ms: MonotonicMs | None = None

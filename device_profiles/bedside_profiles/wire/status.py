@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from bedside_profiles.bounds import Name
 from bedside_profiles.readings import ClockQuality
-from bedside_profiles.wire.kinds import BootId, DeviceId, HubId, Schema, UtcMs, Uuid
+from bedside_profiles.wire.kinds import BootId, DeviceId, HubId, MonotonicMs, Schema, UtcMs, Uuid
 
 
 class HubState(StrEnum):
@@ -39,6 +39,7 @@ class Status:
     """`session` is new at each connection, so that a late will is not taken for the present state.
 
     `waiting` counts items not yet covered by a receipt. `faults` are the hub's own, by the names of their conditions.
+    The receipt that answers this status repeats `monotonic_ms`, the hub's running time: so it learns what time it is.
     """
 
     schema: Schema
@@ -54,3 +55,4 @@ class Status:
     waiting: int = 0
     devices: tuple[DeviceStatus, ...] = ()
     faults: tuple[Name, ...] = ()
+    monotonic_ms: MonotonicMs | None = None

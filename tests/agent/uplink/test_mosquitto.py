@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import certificates
+from tests.support.clock import MachineClock
 from tests.support.mosquitto import Mosquitto, require_mosquitto
 from tests.support.network import proxied
 from tests.support.readings import GENERATION, HUB, alarm, plan, reading
@@ -16,7 +17,6 @@ from tests.support.storing_cloud import StoringCloud, at_broker
 from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.plan import Authority as Trusted
 from bedside_agent.buffer.store import Store
-from bedside_agent.clock import SystemClock
 from bedside_agent.uplink.connection import ConnectionFailedError, Message, connected
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
@@ -51,7 +51,7 @@ class Hub:
     """Store, keeper and link as the agent wires them."""
 
     def __init__(self, store: Store, port: int, identity: Identity) -> None:
-        clock = SystemClock()
+        clock = MachineClock()
         self.store = store
         self.keeper = AlarmKeeper(store, clock, Trusted(HUB, CA.root.der), silence_ms=600_000)
         self.sender = Sender(store, clock, HUB, LIMITS)
@@ -97,7 +97,7 @@ class Hub:
 @asynccontextmanager
 async def running(directory: Path, port: int) -> AsyncIterator[Hub]:
     CA.write(directory / "identity", CA.leaf(HUB))
-    store = await Store.open(directory / "buffer.db", SystemClock(), commit_window_ms=5)
+    store = await Store.open(directory / "buffer.db", MachineClock(), commit_window_ms=5)
     hub = Hub(store, port, Identity(directory / "identity"))
     running_link = asyncio.create_task(hub.link.run())
     try:

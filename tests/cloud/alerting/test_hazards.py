@@ -22,6 +22,7 @@ from bedside_cloud.contracts.readings import StoredAlarm
 from bedside_cloud.contracts.registry import PlanSnapshot
 from bedside_cloud.database.pool import Database
 from bedside_cloud.database.projection import Projection
+from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmState
 
@@ -145,6 +146,14 @@ async def test_an_alarm_of_a_hub_whose_clock_is_ahead_began_before_it_was_heard(
         heard_at_ms=NOON_MS,
         alarm=alarm(seq=1, at_ms=NOON_MS + round(year * 1000), onset_ms=NOON_MS + round(year * 1000) - 10_000),
     )
+    async with line.database.transaction() as connection:
+        (raised,) = await writer.take_hub_alarm(connection, said, PLAN)
+    assert (raised.first.at_ms, raised.first.onset_ms) == (NOON_MS, NOON_MS - 10_000)
+
+
+async def test_an_alarm_of_a_hub_that_does_not_know_the_time_is_of_now(line: Timeline) -> None:
+    in_1970 = alarm(seq=1, at_ms=70_000, onset_ms=60_000, clock_quality=ClockQuality.UNSYNCED)
+    said = StoredAlarm(hub_id=HUB, store_id=STORE, patient_id=None, heard_at_ms=NOON_MS, alarm=in_1970)
     async with line.database.transaction() as connection:
         (raised,) = await writer.take_hub_alarm(connection, said, PLAN)
     assert (raised.first.at_ms, raised.first.onset_ms) == (NOON_MS, NOON_MS - 10_000)

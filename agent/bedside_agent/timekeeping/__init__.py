@@ -1,0 +1,1 @@
+"""What time it was: boots, the moments at which the wall clock was known, and every item's time between them."""
