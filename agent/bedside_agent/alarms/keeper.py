@@ -1,21 +1,25 @@
-"""The hub's own alarms: keeps plan, tracks and silences, and commits every alarm with the state that made it."""
+"""The hub's own alarms: keeps plan and mind, and commits every alarm with the state that made it."""
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from bedside_agent.alarms import evaluator, memory, silence
-from bedside_agent.alarms.evaluator import Track, is_watched
+from bedside_agent.alarms import lateness, memory, physiological, planned, technical
+from bedside_agent.alarms.episodes import conclude, retrospective
+from bedside_agent.alarms.lateness import Past
+from bedside_agent.alarms.mind import Finding, Mind, Standing
 from bedside_agent.alarms.plan import Authority, Decision, decide
-from bedside_agent.alarms.silence import Heard
+from bedside_agent.alarms.watching import forget, is_watched
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock, Instant
 from bedside_agent.errors import UntrustedError
 from bedside_profiles.errors import WireError
-from bedside_profiles.readings import Modality, Reading
-from bedside_profiles.rules.thresholds import Phase
-from bedside_profiles.wire.alarm import Alarm
+from bedside_profiles.readings import Reading
+from bedside_profiles.rules.cadence import CadenceRule
+from bedside_profiles.rules.priority import Priority
+from bedside_profiles.wire.alarm import Alarm, AlarmKind
 from bedside_profiles.wire.careplan import CarePlan
 from bedside_profiles.wire.command import Outcome, Reply
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -26,96 +30,186 @@ log = logging.getLogger(__name__)
 
 PLAN = "alarms.plan"
 MEMORY = "alarms.memory"
+PLAN_INCOMPLETE = "plan_incomplete"
 
 
 class AlarmKeeper:
-    """Belongs to one event loop. Nothing here waits: the store commits alarms at once, by itself."""
+    """Belongs to one event loop. Nothing here waits: the store commits alarms at once, by itself.
 
-    def __init__(self, store: Store, clock: Clock, authority: Authority, *, silence_ms: int) -> None:
+    `remind` is told of each planned measurement when it becomes due and was not taken.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        authority: Authority,
+        *,
+        silence_ms: int,
+        remind: Callable[[CadenceRule], None] = lambda _: None,
+    ) -> None:
         self.plan: CarePlan | None = None
         self._store = store
         self._clock = clock
         self._authority = authority
-        self._silence_ms = silence_ms
-        self._tracks: Mapping[str, Track] = {}
-        self._heard: Mapping[str, Heard] = {}
+        self._fallback = technical.defaults(silence_ms)
+        self._remind = remind
+        self._mind = Mind()
+        self._faults: dict[str, Priority] = {}
         self._plan_kept = asyncio.get_running_loop().create_future()
         self._plan_kept.set_result(None)
         self._restore()
 
     def active(self) -> tuple[str, ...]:
         """Conditions that are alarms now."""
-        conditions = {track.rule.condition for track in self._tracks.values() if track.episode and track.rule}
-        if any(heard.episode for heard in self._heard.values()):
-            conditions.add(silence.CONDITION)
-        return tuple(sorted(conditions))
+        return tuple(sorted({stands.said.condition for stands in self._mind.standing.values()}))
+
+    def standing(self) -> tuple[Standing, ...]:
+        """Alarms that are active now, as last said."""
+        return tuple(self._mind.standing.values())
+
+    def due(self) -> tuple[CadenceRule, ...]:
+        """Planned measurements of which the patient was reminded and that were not taken yet."""
+        rules = self.plan.cadences if self.plan is not None and self.plan.active else ()
+        cadences = self._mind.cadences
+        return tuple(
+            rule for rule in rules if rule.rule_id in cadences and cadences[rule.rule_id].reminded_ms is not None
+        )
 
     def observe(self, readings: Sequence[Reading], now: Instant) -> tuple[Alarm, ...]:
         """Run the plan's rules on readings of one device that have their sequences; the alarms they raised or ended."""
         plan = self.plan
         if plan is None or not readings or not is_watched(plan, readings[0].device_id, now):
             return ()
-        tracks, heard, alarms = self._tracks, self._heard, list[Alarm]()
+        before, mind, alarms = self._mind, self._mind, list[Alarm]()
+        live = [reading for reading in readings if not lateness.is_late(reading, now)]
+        if live:
+            mind = technical.hear(mind, readings[0].device_id, live, now)
         for reading in readings:
-            outcome = evaluator.observe(plan, tracks, reading, _new_episode)
-            tracks = outcome.tracks
-            alarms.extend(outcome.alarms)
-        if any(reading.modality is Modality.CONTINUOUS for reading in readings):
-            heard, over = silence.hear(plan, heard, readings[0].device_id, now)
-            alarms.extend([over] if over else [])
-        return self._keep(tracks, heard, alarms, now)
+            mind = planned.observe(plan, physiological.follow(plan, mind, reading, now), reading, now)
+            if lateness.is_late(reading, now):
+                mind, over = lateness.observe(plan, mind, reading, now)
+                alarms += self._past(plan, over, now)
+            else:
+                mind = physiological.observe(plan, mind, reading, now)
+            mind, said = self._conclude(plan, mind, now, reading)
+            alarms += said
+        return self._keep(before, mind, alarms, now)
+
+    def sensor_off(self, device_id: str, now: Instant) -> tuple[Alarm, ...]:
+        """The device said, without giving a reading, that its sensor is not on the body."""
+        return self._hear(device_id, now, lambda mind: technical.touch(mind, device_id, now, contact=False))
+
+    def battery(self, device_id: str, percent: int, now: Instant) -> tuple[Alarm, ...]:
+        """The device said how full its battery is."""
+        return self._hear(device_id, now, lambda mind: technical.charge(mind, device_id, percent))
+
+    def fault(self, condition: str, priority: Priority | None) -> None:
+        """A fault of the hub itself is there, or (None) is no more; it is an alarm from the next tick on."""
+        if priority is None:
+            self._faults.pop(condition, None)
+        else:
+            self._faults[condition] = priority
+
+    def faults(self) -> tuple[str, ...]:
+        """Conditions of the hub's own faults, whether or not a plan makes alarms of them."""
+        return tuple(sorted(self._faults))
 
     def tick(self) -> tuple[Alarm, ...]:
         """Let time pass: repeats that never came, devices that fell silent. To be called about every second."""
         plan, now = self.plan, self._clock.now()
         if plan is None or not plan.active:
             return ()
-        outcome = evaluator.pass_time(plan, self._tracks, now, _new_episode)
-        alarming = frozenset(track.device_id for track in outcome.tracks.values() if track.episode and track.device_id)
-        heard, over = silence.forget(plan, self._heard, lambda device_id: is_watched(plan, device_id, now), now)
-        heard, silent = silence.pass_time(plan, heard, alarming, now, self._silence_ms, _new_episode)
-        return self._keep(outcome.tracks, heard, (*outcome.alarms, *over, *silent), now)
+        before = self._mind
+        mind, over = lateness.settle(plan, forget(plan, before, now), now)
+        mind = technical.pass_time(plan, physiological.pass_time(plan, mind, now), now)
+        mind, reminders = planned.pass_time(plan, mind, now)
+        mind, said = self._conclude(plan, mind, now)
+        alarms = self._keep(before, mind, [*self._past(plan, over, now), *said], now)
+        for rule in reminders:
+            self._remind(rule)
+        return alarms
 
     async def offer(self, document: SignedDocument) -> Reply:
         """Decide on a plan that came down and answer it, once it is on the disk.
 
         UntrustedError or WireError when it is not to be answered.
         """
-        plan = self._authority.care_plan(document)
+        heading, plan = self._authority.offered_plan(document)
+        if isinstance(plan, WireError):
+            log.error("plan.refused", extra={"reason": plan.reason})
+            return Reply(
+                SCHEMA_VERSION, heading.hub_id, heading.plan_id, Outcome.REFUSED, heading.version, plan.reason[:1000]
+            )
         decision = decide(self.plan, plan)
         if decision is Decision.APPLY:
             self._apply(plan, document)
         # Several copies of one plan may wait here: one that stops waiting must not end the others' wait.
         await asyncio.shield(self._plan_kept)
         applied = decision in (Decision.APPLY, Decision.KEEP)
+        missing = plan.not_understood()
+        reason = f"not_understood: {', '.join(missing)}" if missing else ""
         return Reply(
             SCHEMA_VERSION,
             plan.hub_id,
             plan.plan_id,
             Outcome.APPLIED if applied else Outcome.REFUSED,
             plan.version,
-            "" if applied else decision.value,
+            reason if applied else decision.value,
         )
 
     def _apply(self, plan: CarePlan, document: SignedDocument) -> None:
-        now = self._clock.now()
-        before, self.plan = self.plan, plan
-        outcome = evaluator.change_plan(before, plan, self._tracks, now)
-        heard, over = silence.forget(
-            before or plan, self._heard, lambda device_id: is_watched(plan, device_id, now), now
-        )
-        self._plan_kept = self._store.put_state({PLAN: encode(document)})
-        self._keep(outcome.tracks, heard, (*outcome.alarms, *over), now)
-        log.info("plan.applied", extra={"plan_id": plan.plan_id, "plan_version": plan.version})
+        """Rules that the plan keeps go on where they stood; what it drops is cleared, for the patient it was raised of.
 
-    def _keep(
-        self, tracks: Mapping[str, Track], heard: Mapping[str, Heard], drafts: Iterable[Alarm], now: Instant
-    ) -> tuple[Alarm, ...]:
+        A person decided that, and nobody would ever clear it otherwise.
+        """
+        now, before, mind = self._clock.now(), self._mind, self._mind
+        missing = plan.not_understood()
+        alarms: tuple[Alarm, ...] = ()
+        if self.plan is not None and (not plan.active or self.plan.patient_id != plan.patient_id):
+            ended = conclude(self.plan, mind.standing, (), now, _new_episode)
+            alarms, mind = ended.alarms, Mind(unsynced_since_ms=mind.unsynced_since_ms)
+        mind = physiological.pass_time(plan, forget(plan, mind, now), now)
+        self.plan = plan
+        self.fault(PLAN_INCOMPLETE, Priority.MEDIUM if missing else None)
+        if plan.active:
+            mind, said = self._conclude(plan, mind, now)
+            alarms = (*alarms, *said)
+        self._plan_kept = self._store.put_state({PLAN: encode(document)})
+        self._keep(before, mind, alarms, now)
+        log.info("plan.applied", extra={"plan_id": plan.plan_id, "plan_version": plan.version, "missing": missing})
+
+    def _hear(self, device_id: str, now: Instant, change: Callable[[Mind], Mind]) -> tuple[Alarm, ...]:
+        plan = self.plan
+        if plan is None or not is_watched(plan, device_id, now):
+            return ()
+        before = self._mind
+        mind, alarms = self._conclude(plan, change(before), now)
+        return self._keep(before, mind, alarms, now)
+
+    def _conclude(
+        self, plan: CarePlan, mind: Mind, now: Instant, reading: Reading | None = None
+    ) -> tuple[Mind, tuple[Alarm, ...]]:
+        concluded = conclude(plan, mind.standing, self._findings(plan, mind, now), now, _new_episode, reading)
+        return replace(mind, standing=concluded.standing), concluded.alarms
+
+    def _findings(self, plan: CarePlan, mind: Mind, now: Instant) -> Iterator[Finding]:
+        found = tuple(physiological.findings(plan, mind))
+        yield from found
+        alarming = frozenset(one.device_id for one in found if one.device_id)
+        yield from technical.findings(plan, mind, alarming, now, self._fallback)
+        yield from planned.findings(plan, mind)
+        for condition, priority in self._faults.items():
+            yield Finding(condition, AlarmKind.TECHNICAL, priority)
+
+    def _past(self, plan: CarePlan, over: Sequence[Past], now: Instant) -> list[Alarm]:
+        return [alarm for one in over for alarm in retrospective(plan, one, now, _new_episode)]
+
+    def _keep(self, before: Mind, mind: Mind, drafts: Sequence[Alarm], now: Instant) -> tuple[Alarm, ...]:
         """Commit the alarms; the state goes with the last, so that a crash in between repeats one and loses none."""
-        changed = _essence(tracks, heard) != _essence(self._tracks, self._heard)
-        self._tracks, self._heard = tracks, heard
-        drafts = list(drafts)
-        state = {MEMORY: memory.save(tracks, heard, now)} if changed or drafts else {}
+        changed = memory.essence(mind) != memory.essence(before)
+        self._mind = mind
+        state: Mapping[str, bytes] = {MEMORY: memory.save(mind, now)} if changed or drafts else {}
         alarms = [
             self._store.append_alarm(draft, state if place == len(drafts) - 1 else {})[0]
             for place, draft in enumerate(drafts)
@@ -137,24 +231,14 @@ class AlarmKeeper:
                 self.plan = self._authority.care_plan(decode(SignedDocument, document))
             except (UntrustedError, WireError) as error:
                 log.error("plan.stored_one_refused", extra={"reason": str(error)})
+        if self.plan is not None and self.plan.not_understood():
+            self.fault(PLAN_INCOMPLETE, Priority.MEDIUM)
         saved = self._store.state.get(MEMORY)
         if saved is not None:
             try:
-                self._tracks, self._heard = memory.restore(saved, self._clock.now())
+                self._mind = memory.restore(saved, self._clock.now())
             except (WireError, ValueError) as error:
                 log.error("alarms.memory_unreadable", extra={"reason": str(error)})
-
-
-def _essence(tracks: Mapping[str, Track], heard: Mapping[str, Heard]) -> object:
-    """What is worth a write: not the time of the newest reading, which changes with each one."""
-    return (
-        {
-            rule_id: (track.state.phase, track.state.since_ms, track.state.deadline_ms, track.episode, track.onset)
-            for rule_id, track in tracks.items()
-            if track.state.phase is not Phase.NORMAL
-        },
-        {device_id: last.episode for device_id, last in heard.items()},
-    )
 
 
 def _new_episode() -> str:

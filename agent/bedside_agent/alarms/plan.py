@@ -5,8 +5,11 @@ from enum import StrEnum
 
 from bedside_agent import trust
 from bedside_agent.errors import UntrustedError
-from bedside_profiles.wire.careplan import CarePlan
+from bedside_profiles.errors import WireError
+from bedside_profiles.wire.careplan import CarePlan, PlanHeading
+from bedside_profiles.wire.codec import decode_map
 from bedside_profiles.wire.command import Command
+from bedside_profiles.wire.fields import from_map
 from bedside_profiles.wire.messages import decode
 from bedside_profiles.wire.signed import DocumentKind, SignedDocument, signing_input
 
@@ -26,12 +29,25 @@ class Authority:
 
         Dates are checked at the time of issue: a plan stays in force when its signer's certificate has since expired.
         """
-        leaf = self._signer(document, DocumentKind.CARE_PLAN)
-        plan = decode(CarePlan, document.body)
-        self._check_dates(leaf, document, plan.issued_at_ms)
-        if plan.hub_id != self.hub_id:
-            raise UntrustedError("the plan is for another hub")
+        _, plan = self.offered_plan(document)
+        if isinstance(plan, WireError):
+            raise plan
         return plan
+
+    def offered_plan(self, document: SignedDocument) -> tuple[PlanHeading, CarePlan | WireError]:
+        """The plan, or why what the registry did sign for this hub cannot be followed: that is to be answered.
+
+        As a whole: a limit that cannot be read is not guessed, and one that is left out is not missed by anybody.
+        """
+        leaf = self._signer(document, DocumentKind.CARE_PLAN)
+        heading = from_map(PlanHeading, decode_map(document.body))
+        self._check_dates(leaf, document, heading.issued_at_ms)
+        if heading.hub_id != self.hub_id:
+            raise UntrustedError("the plan is for another hub")
+        try:
+            return heading, decode(CarePlan, document.body)
+        except WireError as error:
+            return heading, error
 
     def command(self, document: SignedDocument, at_ms: int | None) -> Command:
         """The command in the document; `at_ms` as in `trust.verify_chain`. UntrustedError or WireError otherwise."""

@@ -35,7 +35,8 @@ class CadenceRule:
     """A measurement of `metric` is due `every_ms` after the one before, or at `at_minutes` of the day in `zone`.
 
     One taken up to `early_ms` before a due time serves it. The patient is reminded `remind_after_ms` after the due
-    time; at `alarm_after_ms` it is a technical alarm of this `condition` and `priority`. Only a measurement ends it.
+    time; at `alarm_after_ms` it is a technical alarm of this `condition` and `priority`, never without the time in
+    between: a hub that was off reminds first. Only a measurement ends it.
     """
 
     rule_id: Name
@@ -87,15 +88,13 @@ def tick(rule: CadenceRule, state: CadenceState, now_ms: int, utc_ms: int | None
     """
     if state.overdue:
         return state, Stage.OVERDUE
-    late_ms = now_ms - due_ms(rule, state.done_ms, now_ms, utc_ms)
-    if state.reminded_ms is None:
-        if late_ms < rule.remind_after_ms:
+    reminded_ms = state.reminded_ms
+    if reminded_ms is None:
+        if now_ms - due_ms(rule, state.done_ms, now_ms, utc_ms) < rule.remind_after_ms:
             return state, Stage.DONE
-        state = CadenceState(state.done_ms, now_ms)
-    waited_ms = now_ms - (state.reminded_ms or 0)
-    if late_ms >= rule.alarm_after_ms or waited_ms >= rule.alarm_after_ms - rule.remind_after_ms:
-        return CadenceState(state.done_ms, state.reminded_ms, overdue=True), Stage.OVERDUE
-    return state, Stage.DUE
+        reminded_ms = now_ms
+    overdue = now_ms - reminded_ms >= rule.alarm_after_ms - rule.remind_after_ms
+    return CadenceState(state.done_ms, reminded_ms, overdue), Stage.OVERDUE if overdue else Stage.DUE
 
 
 def due_ms(rule: CadenceRule, done_ms: int, now_ms: int, utc_ms: int | None) -> int:

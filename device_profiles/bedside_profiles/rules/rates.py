@@ -93,12 +93,8 @@ def step(rule: RateRule, state: RateState, sample: Sample) -> tuple[RateState, C
     origin = _origin(rule, points, point)
     distance = 0.0 if origin is None else _distance(rule, origin, point)
     close = bool(points) and point.at_ms - points[-1].at_ms < rule.window_ms // POINTS
-    # A point that is close to the one before is looked at and not kept: the run goes on with its newest samples.
-    after = replace(
-        state,
-        points=points if close else (*points, point),
-        run=run[1:] if close else (),
-    )
+    # A point that is close to the one before is looked at and not kept.
+    after = replace(state, points=points if close else (*points, point), run=run[1:])
     if not state.active:
         if distance >= rule.change:
             return replace(after, active=True, origin=origin), Change.RAISED

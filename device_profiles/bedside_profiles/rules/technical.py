@@ -61,7 +61,7 @@ def is_low(rule: TechnicalRule, percent: int | None, *, flagged: bool, standing:
     if flagged:
         return True
     if percent is None:
-        return standing
+        return False
     return percent <= rule.low_percent or (standing and percent < rule.low_percent + RECOVERED_PERCENT)
 
 

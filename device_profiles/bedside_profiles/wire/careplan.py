@@ -53,6 +53,10 @@ class CarePlan:
         if again:
             raise ValueError(f"the rule {again} stands twice")
 
+    def not_understood(self) -> tuple[str, ...]:
+        """What the plan needs and this version does not know."""
+        return tuple(sorted(set(self.needs) - KNOWN_NEEDS))
+
 
 @dataclass(frozen=True, slots=True)
 class PlanHeading:

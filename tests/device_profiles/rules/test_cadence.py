@@ -17,7 +17,11 @@ AT_8 = replace(DAILY, every_ms=None, at_minutes=(8 * 60,))
 
 
 def stage(rule: CadenceRule, done_at: int, now: int, *, synced: bool = True) -> Stage:
-    return tick(rule, CadenceState(done_at), now, MIDNIGHT + now if synced else None)[1]
+    """Looked at every quarter of an hour until `now`, as a hub does."""
+    state, said = CadenceState(done_at), Stage.DONE
+    for at in (*range(done_at, now, HOUR // 4), now):
+        state, said = tick(rule, state, at, MIDNIGHT + at if synced else None)
+    return said
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,7 @@ def test_an_interval_is_due_then_overdue_whatever_the_wall_clock_says(now: int, 
         (0, 8 * HOUR, Stage.DUE),
         (0, 9 * HOUR, Stage.OVERDUE),
         (7 * HOUR, 23 * HOUR, Stage.DONE),
-        (7 * HOUR - 1, 9 * HOUR, Stage.OVERDUE),
+        (7 * HOUR - 1, 10 * HOUR, Stage.OVERDUE),
         (7 * HOUR, 32 * HOUR, Stage.DUE),
         (9 * HOUR, 31 * HOUR, Stage.DONE),
     ],
@@ -72,6 +76,13 @@ def test_a_reminder_comes_first_and_is_not_taken_back_by_a_clock() -> None:
     assert said is Stage.OVERDUE
     assert tick(AT_8, state, 26 * HOUR, None)[1] is Stage.OVERDUE
     assert tick(AT_8, done(state, 26 * HOUR), 26 * HOUR, None)[1] is Stage.DONE
+
+
+def test_a_hub_that_was_off_reminds_before_it_alarms() -> None:
+    state, said = tick(DAILY, CadenceState(0), 100 * HOUR, None)
+    assert said is Stage.DUE
+    assert tick(DAILY, state, 101 * HOUR - 1, None)[1] is Stage.DUE
+    assert tick(DAILY, state, 101 * HOUR, None)[1] is Stage.OVERDUE
 
 
 def test_an_older_measurement_changes_nothing() -> None:
