@@ -95,6 +95,18 @@ def store_of(plain: bytes) -> str:
     return plain[1:_HEAD_BYTES].hex()
 
 
+def reach(seq: int, plain: bytes) -> Range:
+    """The sequences of a row without a look at its items; MalformedError when the bytes are not one."""
+    try:
+        body = plain[_HEAD_BYTES:]
+        if plain[0] == GAP:
+            first, at = read_number(body, 0)
+            return first, first + read_number(body, at)[0]
+        return seq, seq + (_count(body) if plain[0] == READINGS else 1) - 1
+    except IndexError as cause:
+        raise MalformedError(f"row {seq}", "the stored bytes are damaged") from cause
+
+
 class _Run:
     """Readings that go into one row."""
 
@@ -160,6 +172,21 @@ def _unpack(seq: int, kind: int, body: bytes) -> tuple[Item, ...]:
     if kind == EVENT:
         return (unpack_row(Event, seq, body),)
     raise ValueError("another kind of row")
+
+
+def _count(body: bytes) -> int:
+    """How many readings there are."""
+    at = read_number(body, 0)[1]
+    texts, at = read_number(body, at)
+    for _ in range(texts):
+        length, at = read_number(body, at)
+        at += length
+    readings = 0
+    while at < len(body):
+        length, at = read_number(body, at)
+        at += length
+        readings += 1
+    return readings
 
 
 def _unpack_readings(seq: int, body: bytes) -> tuple[Reading, ...]:

@@ -10,13 +10,12 @@ from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Kept
 from bedside_agent.buffer.lock import lock
 from bedside_agent.buffer.migrating import migrate
 from bedside_agent.buffer.ranges import Range, Ranges, intersect, normalise
-from bedside_agent.buffer.rescue import Rescue
+from bedside_agent.buffer.rescue import FIRST_NUMBER, Rescue
 from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
-from bedside_agent.buffer.salvage import Salvage
 from bedside_agent.buffer.sealing import Keyring, open_keyring
 from bedside_agent.buffer.sqlite_file import LOG_PAGES, SqliteFile, opened_whole
 from bedside_agent.buffer.tables import Stored, Tables
-from bedside_agent.errors import DamagedStoreError, StoreError
+from bedside_agent.errors import DamagedStoreError
 from bedside_profiles.wire.topics import UpLane
 
 ROW_BYTES = 64
@@ -27,7 +26,11 @@ class Database:
     """One open store. Opening it makes a new store row: sequences of this opening start at 1 under a new id."""
 
     def __init__(self, path: Path, store_id: str) -> None:
-        """Raise StoreError: another agent has it, a newer one wrote it, or the file cannot be used."""
+        """Raise StoreError: another agent has it, a newer one wrote it, or the file cannot be used.
+
+        A damaged file is put aside and a new one made; `damage` then says what was wrong, and `rescue` brings in what
+        can be saved. How long an opening takes does not depend on how much the store holds.
+        """
         self._path = path
         self._lock = lock(path)
         self.reserve = Reserve(path.with_name(path.name + ".reserve"))
@@ -35,17 +38,18 @@ class Database:
             keyring = open_keyring(path)
             if free_bytes(path.parent) < LEAST_BYTES:
                 self.reserve.release()
-            self.file, damage = _opened(path, keyring)
-            self.salvage = Rescue(path, self.file, keyring).all(damage)
+            self.file, self.damage = _opened(path, keyring)
+            self.rescue = Rescue(path, self.file, keyring)
+            self.rescue.named_values()
             self._tables = Tables(self.file, keyring)
             self._page_bytes = self.file.pragma("page_size")
             self.store_id = store_id
-            self.hub_ms = self.file.number("hub_time")
+            with self.file.reading():
+                self.hub_ms = self.file.number("hub_time")
+            least = FIRST_NUMBER if self.rescue.is_needed else 1
             with self.file.transaction():
-                added = self.file.run("add_store", {"store_id": store_id, "hub_ms": self.hub_ms})
-            if added.lastrowid is None:
-                raise StoreError("the buffer gave the new store no number")
-            self.store_number = added.lastrowid
+                self.file.run("add_store", {"store_id": store_id, "hub_ms": self.hub_ms, "least": least})
+                self.store_number = self.file.number("store_number", {"store_id": store_id})
             self.reserve.refill()
         except BaseException:
             self._lock.close()
@@ -53,11 +57,13 @@ class Database:
 
     def kept(self) -> tuple[Kept, ...]:
         """Every lane of every store, oldest store first."""
-        return self._tables.kept()
+        with self.file.reading():
+            return self._tables.kept()
 
     def state(self) -> Mapping[str, bytes]:
         """Every named value. One that cannot be read any more is left out: whoever put it does without."""
-        return self._tables.state()
+        with self.file.reading():
+            return self._tables.state()
 
     def commit(self, group: Group) -> None:
         """Write all of the group or nothing; when this returns, it is on the disk. StoreWriteError otherwise."""
@@ -161,6 +167,10 @@ class Database:
         eighth = self.file.pragma("page_count") * self._page_bytes // 8
         return self.free_in_file() >= max(min(retention.ENOUGH_BYTES, eighth), 2 * ROW_BYTES * rows)
 
+    def drop_salvaged(self) -> bool:
+        """Give up the copy of a damaged file from which everything was saved; False when there is none."""
+        return salvage.drop_salvaged(self._path)
+
     def free_in_file(self) -> int:
         """Bytes of the file that hold nothing any more: rows go there before the file grows."""
         return self.file.pragma("freelist_count") * self._page_bytes
@@ -169,20 +179,23 @@ class Database:
         """Close the file; it can be opened again at once."""
         if free_bytes(self._path.parent) < LEAST_BYTES:
             self.reserve.release()
+        self.rescue.close()
         self.file.close()
         self.reserve.refill()
         self._lock.close()
 
 
-def _opened(path: Path, keyring: Keyring) -> tuple[SqliteFile, Salvage | None]:
+def _opened(path: Path, keyring: Keyring) -> tuple[SqliteFile, str | None]:
     """The file in today's schema; when it is damaged, a new one in its place, and what was wrong."""
     try:
+        if salvage.suspect(path).exists():
+            raise DamagedStoreError("a page could not be read while the hub ran")
         if salvage.is_hopeless(path):
             raise DamagedStoreError("the file's header is destroyed")
         return _connected(path, keyring), None
     except DamagedStoreError as error:
         salvage.put_aside(path)
-        return _connected(path, keyring), Salvage(error.what)
+        return _connected(path, keyring), error.what
 
 
 def _connected(path: Path, keyring: Keyring) -> SqliteFile:

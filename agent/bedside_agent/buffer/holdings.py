@@ -1,13 +1,15 @@
 """What the open store knows of its lanes without asking the disk: shelves, their age, unsaved receipts. Pure."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
 from bedside_agent.buffer import retention
 from bedside_agent.buffer.bundles import span
 from bedside_agent.buffer.contents import LANES, Group, Kept, Mark
-from bedside_agent.buffer.ranges import Range, Ranges, subtract
+from bedside_agent.buffer.ranges import Range, Ranges, normalise, subtract
+from bedside_agent.buffer.rescue import Saved
 from bedside_agent.buffer.shelf import Shelf
 from bedside_profiles.wire.topics import UpLane
 
@@ -45,6 +47,19 @@ class Holdings:
     def missing(self, key: ShelfKey, ranges: Ranges) -> None:
         """There are no rows: they were deleted, now or before."""
         self._shelves[key] = self._shelves[key].missing(ranges)
+
+    def found(self, saved: Iterable[Saved], opened_hub_ms: int) -> None:
+        """Items of earlier stores are there again: all else of what lies between them may still be found."""
+        ranges: dict[ShelfKey, list[Range]] = defaultdict(list)
+        for one in saved:
+            ranges[one.number, one.lane].append(one.range)
+            for lane in LANES:
+                key = (one.number, lane)
+                self._shelves.setdefault(key, Shelf(one.number, one.store_id, lane))
+                # When it was closed is not known: at the latest when this opening began.
+                self._ages.setdefault(key, retention.Age((), opened_hub_ms))
+        for key, these in ranges.items():
+            self._shelves[key] = self._shelves[key].found(normalise(these))
 
     # Commits -----------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,18 @@
-"""Rows in the raw pages of a SQLite file that SQLite itself refuses to read. Pure, and trusts no byte.
+"""Rows in the raw pages of a SQLite file that SQLite itself refuses to read. Trusts no byte.
 
-After the file format at sqlite.org/fileformat2.html: leaf pages of tables (13) and of indices (10), whose cells may go
-on in a chain of overflow pages; the write-ahead log's frames are newer copies of pages. What is read here proves
-nothing: the caller takes only what its key opens.
+After the file format at sqlite.org/fileformat2.html: leaf pages of tables (13), leaf and inner pages of indices (10 and
+2), whose cells may go on in a chain of overflow pages; the write-ahead log's frames are newer copies of pages. What is
+read here proves nothing: the caller takes only what its key opens.
+
+Pages are read one by one and never mapped: a sector that cannot be read is a damaged page and no signal.
 """
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 PAGE_SIZES = (2048, 4096)
 """Of today's stores, and of those that were made by the first schema."""
@@ -18,10 +22,17 @@ MOST_PAGES = 2**24
 
 MOST_GENERATIONS = 4
 
-_TABLE_LEAF, _INDEX_LEAF = 13, 10
+FIRST_PAGES = 64
+"""Every table's first page is among them: they are made with the store."""
+
+MOST_INNER = 512
+"""Pages that are looked at because an inner page names them; a store's few named values have one inner page."""
+
+FILE_MAGIC = b"SQLite format 3\0"
+
+_TABLE_LEAF, _INDEX_LEAF, _INDEX_INNER = 13, 10, 2
 _LOG_HEAD, _FRAME_HEAD = 32, 24
 _FILE_HEAD = 100
-FILE_MAGIC = b"SQLite format 3\0"
 _LOG_MAGIC = b"\x37\x7f\x06"
 _PAGE_NUMBER = struct.Struct(">I")
 
@@ -34,46 +45,120 @@ class Cell:
     payload: bytes
 
 
-def cells(file: bytes | mmap.mmap, log: bytes) -> Iterator[Cell]:
-    """Every row of two columns, the second a blob, on a leaf page that can be read as one; newer copies first."""
-    for size in _page_sizes(file, log):
-        for newer in _generations(log, size):
-            count = max(len(file) // size, max(newer, default=0))
-            pages = _Pages(file, newer, count, size)
-            for number in range(1, count + 1):
-                yield from pages.leaf(number)
+class RawPages:
+    """A file and its log, either of which may be missing. Close it."""
+
+    def __init__(self, path: Path, log: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY) if path.exists() else None
+        self.pages_read = 0
+        content = log.read_bytes() if log.exists() else b""
+        head = self.read(0, _FILE_HEAD)
+        length = path.stat().st_size if self._file is not None else 0
+        self._passes = tuple(
+            _Pass(self, newer, max(length // size, max(newer, default=0)), size)
+            for size in _page_sizes(head, content)
+            for newer in _generations(content, size)
+        )
+
+    @property
+    def count(self) -> int:
+        """How many places there are to look at; the newest copies come first."""
+        return sum(one.count for one in self._passes)
+
+    def cells(self, first: int, last: int) -> Iterator[Cell]:
+        """Every row of two columns, the second a blob, on the readable pages of these places (from 0)."""
+        begin = 0
+        for one in self._passes:
+            for number in range(max(first, begin), min(last, begin + one.count - 1) + 1):
+                yield from one.cells(number - begin + 1)
+            begin += one.count
+
+    def named(self) -> Iterator[Cell]:
+        """Rows with a text for a key, newer copies first, on the pages where such rows stand; few pages are read."""
+        for one in self._passes:
+            yield from one.named()
+
+    def read(self, at: int, size: int) -> bytes:
+        """Bytes of the file; fewer, or none, when it ends there or the disk cannot read them."""
+        self.pages_read += 1
+        if self._file is None:
+            return b""
+        try:
+            return os.pread(self._file, size, at)
+        except OSError:
+            # The sector is damaged, and so is what stood in it.
+            return b""
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
-class _Pages:
-    def __init__(self, file: bytes | mmap.mmap, newer: Mapping[int, bytes], count: int, size: int) -> None:
-        self._file = file
+class _Pass:
+    """The file as one generation of the log would have left it."""
+
+    def __init__(self, source: RawPages, newer: Mapping[int, bytes], count: int, size: int) -> None:
+        self.count = count
+        self._source = source
         self._newer = newer
-        self._count = count
         self._size = size
         self._least_local = (size - 12) * 32 // 255 - 23
-        self._most_local = {_TABLE_LEAF: size - 35, _INDEX_LEAF: (size - 12) * 64 // 255 - 23}
+        index_local = (size - 12) * 64 // 255 - 23
+        self._most_local = {_TABLE_LEAF: size - 35, _INDEX_LEAF: index_local, _INDEX_INNER: index_local}
+
+    def cells(self, number: int) -> Iterator[Cell]:
+        yield from self._cells(self._page(number), number)
+
+    def named(self) -> Iterator[Cell]:
+        seen: set[int] = set()
+        places = [*self._newer, *range(1, min(self.count, FIRST_PAGES) + 1)]
+        inner = 0
+        while places:
+            number = places.pop(0)
+            if number in seen or not 0 < number <= self.count:
+                continue
+            seen.add(number)
+            page = self._page(number)
+            kind = page[_head(number)] if len(page) == self._size else 0
+            if kind not in (_INDEX_LEAF, _INDEX_INNER):
+                continue
+            yield from (cell for cell in self._cells(page, number) if isinstance(cell.key, str))
+            if kind == _INDEX_INNER and inner < MOST_INNER:
+                children = list(islice(self._children(page, number), MOST_INNER - inner))
+                inner += len(children)
+                places = children + places
 
     def _page(self, number: int) -> bytes:
-        at = (number - 1) * self._size
-        return self._newer.get(number) or self._file[at : at + self._size]
+        return self._newer.get(number) or self._source.read((number - 1) * self._size, self._size)
 
-    def leaf(self, number: int) -> Iterator[Cell]:
-        page = self._page(number)
-        head = _FILE_HEAD if number == 1 else 0
-        if len(page) != self._size or page[head] not in self._most_local:
-            return
-        kind = page[head]
+    def _children(self, page: bytes, number: int) -> Iterator[int]:
+        yield int(_PAGE_NUMBER.unpack_from(page, _head(number) + 8)[0])
+        for at in self._places(page, number):
+            if at + _PAGE_NUMBER.size <= self._size:
+                yield int(_PAGE_NUMBER.unpack_from(page, at)[0])
+
+    def _places(self, page: bytes, number: int) -> Iterator[int]:
+        head = _head(number)
+        width = 12 if page[head] == _INDEX_INNER else 8
         (rows,) = struct.unpack_from(">H", page, head + 3)
-        for place in range(min(rows, self._size // 4)):
+        for place in range(min(rows, (self._size - head - width) // 2)):
+            yield int(struct.unpack_from(">H", page, head + width + 2 * place)[0])
+
+    def _cells(self, page: bytes, number: int) -> Iterator[Cell]:
+        if len(page) != self._size or page[_head(number)] not in self._most_local:
+            return
+        kind = page[_head(number)]
+        for at in self._places(page, number):
             try:
-                (at,) = struct.unpack_from(">H", page, head + 8 + 2 * place)
                 yield self._cell(page, kind, at)
             except (struct.error, IndexError, ValueError, UnicodeDecodeError):
                 # Nothing that this store writes looks like that: damage, or another table's row.
                 continue
 
     def _cell(self, page: bytes, kind: int, at: int) -> Cell:
-        size, at = _varint(page, at)
+        size, at = _varint(page, at + (_PAGE_NUMBER.size if kind == _INDEX_INNER else 0))
         key: int | str = 0
         if kind == _TABLE_LEAF:
             key, at = _varint(page, at)
@@ -83,7 +168,7 @@ class _Pages:
         second, place = _varint(record, place)
         if place != head or second < 12 or second % 2:
             raise ValueError("not two columns, the second a blob")
-        if kind == _INDEX_LEAF:
+        if kind != _TABLE_LEAF:
             if first < 13 or not first % 2:
                 raise ValueError("the first column is no text")
             key = record[head : head + (first - 13) // 2].decode()
@@ -98,7 +183,7 @@ class _Pages:
     def _record(self, page: bytes, kind: int, at: int, size: int) -> bytes:
         if size <= self._most_local[kind]:
             return page[at : at + size]
-        if size > self._count * self._size:
+        if size > self.count * self._size:
             raise ValueError("longer than the file")
         room = self._size - 4
         local = self._least_local + (size - self._least_local) % room
@@ -106,7 +191,7 @@ class _Pages:
         record = bytearray(page[at : at + local])
         (following,) = _PAGE_NUMBER.unpack_from(page, at + local)
         while len(record) < size:
-            more = self._page(following) if 0 < following <= self._count else b""
+            more = self._page(following) if 0 < following <= self.count else b""
             if len(more) != self._size:
                 raise ValueError("the chain is broken")
             (following,) = _PAGE_NUMBER.unpack_from(more)
@@ -114,9 +199,13 @@ class _Pages:
         return bytes(record)
 
 
-def _page_sizes(file: bytes | mmap.mmap, log: bytes) -> tuple[int, ...]:
+def _head(number: int) -> int:
+    return _FILE_HEAD if number == 1 else 0
+
+
+def _page_sizes(head: bytes, log: bytes) -> tuple[int, ...]:
     """The size that the file's header says, or the log's; every one there can be when both are destroyed."""
-    said = int.from_bytes(file[16:18], "big") if file[:16] == FILE_MAGIC else 0
+    said = int.from_bytes(head[16:18], "big") if head[:16] == FILE_MAGIC else 0
     if said not in PAGE_SIZES and log[:3] == _LOG_MAGIC:
         said = int.from_bytes(log[8:12], "big")
     return (said,) if said in PAGE_SIZES else PAGE_SIZES

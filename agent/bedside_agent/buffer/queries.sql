@@ -1,5 +1,6 @@
 -- name: add_store
-INSERT INTO stores (store_id, opened_hub_ms) VALUES (:store_id, :hub_ms);
+INSERT INTO stores (number, store_id, opened_hub_ms)
+VALUES (max(coalesce((SELECT max(number) FROM stores), 0) + 1, :least), :store_id, :hub_ms);
 
 -- name: stores
 SELECT number, store_id, opened_hub_ms FROM stores ORDER BY number;
@@ -107,20 +108,39 @@ SELECT item, payload FROM alarms WHERE item > :item ORDER BY item LIMIT :rows;
 -- name: walk_events
 SELECT item, payload FROM events WHERE item > :item ORDER BY item LIMIT :rows;
 
--- name: salvage_readings
-INSERT INTO readings (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
-
--- name: salvage_alarms
-INSERT INTO alarms (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
-
--- name: salvage_events
-INSERT INTO events (item, payload) VALUES (:item, :payload) ON CONFLICT (item) DO NOTHING;
-
 -- name: salvage_state
 INSERT INTO state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
 
 -- name: salvage_store
-INSERT INTO stores (store_id, opened_hub_ms) VALUES (:store_id, 0) ON CONFLICT (store_id) DO NOTHING;
+INSERT INTO stores (number, store_id, opened_hub_ms)
+VALUES (
+    iif(
+        :number < :below AND NOT EXISTS (SELECT 1 FROM stores WHERE number = :number),
+        :number,
+        (SELECT coalesce(max(number), 0) + 1 FROM stores WHERE number < :below)
+    ),
+    :store_id,
+    0
+)
+ON CONFLICT (store_id) DO NOTHING;
 
 -- name: store_number
 SELECT number FROM stores WHERE store_id = :store_id;
+
+-- name: oldest_readings
+SELECT item, payload FROM readings WHERE item > 0 ORDER BY item LIMIT :rows;
+
+-- name: newest_readings
+SELECT item, payload FROM readings WHERE item > 0 ORDER BY item DESC LIMIT :rows;
+
+-- name: oldest_alarms
+SELECT item, payload FROM alarms WHERE item > 0 ORDER BY item LIMIT :rows;
+
+-- name: newest_alarms
+SELECT item, payload FROM alarms WHERE item > 0 ORDER BY item DESC LIMIT :rows;
+
+-- name: oldest_events
+SELECT item, payload FROM events WHERE item > 0 ORDER BY item LIMIT :rows;
+
+-- name: newest_events
+SELECT item, payload FROM events WHERE item > 0 ORDER BY item DESC LIMIT :rows;

@@ -36,6 +36,8 @@ class RoomMaker:
 
         None when there is nothing left that may go. StoreWriteError when the disk refuses even that.
         """
+        if self._database.drop_salvaged() and shelves:
+            return shelves[0], NOTHING
         rising = sorted(shelves, key=lambda shelf: shelf.number)
         by_lane = {lane: [shelf for shelf in rising if shelf.lane is lane] for lane in retention.EXPENDABLE}
         return self._let_stored_go(by_lane) or self._thin(by_lane[UpLane.READINGS], now) or self._drop(by_lane)

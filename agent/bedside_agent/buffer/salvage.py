@@ -1,16 +1,16 @@
-"""A damaged store: put aside, and every row on an undamaged page of it brought into the new one.
+"""A damaged store's file: put aside, and every row on an undamaged page of it read, some pages at a time.
 
 Whoever reads raw pages meets old copies too: rows that were deleted since. They are sent again; the cloud knows them.
 """
 
-import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedside_agent.buffer.bundles import about
 from bedside_agent.buffer.contents import LANES, STORE_STEP
-from bedside_agent.buffer.pages import FILE_MAGIC, cells
+from bedside_agent.buffer.pages import FILE_MAGIC, RawPages
 from bedside_agent.buffer.sealing import Keyring
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import UpLane
@@ -20,14 +20,59 @@ DAMAGED = ".damaged"
 
 SALVAGED = ".salvaged"
 
+SUSPECT = ".suspect"
+"""Beside the store: SQLite met damage while the hub ran, in a page that the check at the start does not reach."""
 
-@dataclass(slots=True)
-class Salvage:
-    """What was found damaged and what was saved from it."""
 
-    reason: str
-    rows: int = 0
-    finished: bool = False
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row that its key opens: a lane's, with its number and first sequence, or a named value."""
+
+    lane: UpLane | None
+    number: int
+    seq: int
+    plain: bytes
+    name: str = ""
+
+
+class Aside:
+    """A damaged file, open for reading. Close it."""
+
+    def __init__(self, path: Path, keyring: Keyring) -> None:
+        self.path = path
+        self._keyring = keyring
+        self._pages = RawPages(path, _log_of(path))
+
+    @property
+    def count(self) -> int:
+        """How many places there are to look at."""
+        return self._pages.count
+
+    @property
+    def pages_read(self) -> int:
+        """Pages that were read from the file so far."""
+        return self._pages.pages_read
+
+    def rows(self, first: int, last: int) -> Iterator[Found]:
+        """Every row in these places that can be opened; nothing that is not exactly what was once written."""
+        for cell in self._pages.cells(first, last):
+            if isinstance(cell.key, str):
+                found = _value(cell.key, cell.payload, self._keyring)
+            else:
+                found = _row(cell.key, cell.payload, self._keyring)
+            if found is not None:
+                yield found
+
+    def named_values(self) -> Iterator[Found]:
+        """Named values, newer copies first; few pages are read."""
+        for cell in self._pages.named():
+            found = _value(cell.key, cell.payload, self._keyring) if isinstance(cell.key, str) else None
+            if found is not None:
+                yield found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._pages.close()
 
 
 def is_hopeless(path: Path) -> bool:
@@ -38,64 +83,60 @@ def is_hopeless(path: Path) -> bool:
         head = file.read(len(FILE_MAGIC))
     if path.with_name(path.name + "-journal").exists():
         return False  # It was being made when the power was cut: SQLite takes back what it had begun.
-    log = path.with_name(path.name + "-wal")
+    log = _log_of(path)
     return head != FILE_MAGIC and (bool(head) or (log.exists() and log.stat().st_size > 0))
+
+
+def suspect(path: Path) -> Path:
+    """The mark that SQLite met damage in the store while the hub ran."""
+    return path.with_name(path.name + SUSPECT)
 
 
 def put_aside(path: Path) -> None:
     """Move the store and its log out of the way, under a name that is free."""
-    aside = path.with_name(path.name + DAMAGED)
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}{DAMAGED}.{number}")
-    log = path.with_name(path.name + "-wal")
+    taken = {one.name for one in waiting(path)}
+    names = (f"{path.name}{DAMAGED}.{number}" for number in range(1, len(taken) + 2))
+    aside = path.with_name(next(name for name in names if name not in taken))
+    log = _log_of(path)
     if log.exists():
-        # First: a log without its file is nothing, a file without its log is the state before.
-        log.replace(aside.with_name(aside.name + "-wal"))
+        # First: a log without its file is read for itself, a file without its log is the state before.
+        log.replace(_log_of(aside))
     path.replace(aside)
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    suspect(path).unlink(missing_ok=True)
 
 
 def waiting(path: Path) -> list[Path]:
-    """Damaged files beside the store that are not wholly salvaged."""
-    found = path.parent.glob(f"{path.name}{DAMAGED}*")
-    return sorted(one for one in found if not one.name.endswith("-wal"))
+    """Damaged files (or logs of one) beside the store that are not wholly salvaged, the oldest damage first."""
+    pattern = re.compile(re.escape(path.name + DAMAGED) + r"(?:\.(\d+))?")
+    names = {one.name.removesuffix("-wal") for one in path.parent.glob(f"{path.name}{DAMAGED}*")}
+    numbered = sorted((int(match[1] or 0), match[0]) for match in map(pattern.fullmatch, names) if match)
+    return [path.with_name(name) for _, name in numbered]
 
 
 def finish(path: Path, aside: Path) -> None:
     """All that could be saved from `aside` is in the store."""
-    kept = path.with_name(path.name + SALVAGED)
-    log = aside.with_name(aside.name + "-wal")
-    if log.exists():
-        log.replace(kept.with_name(kept.name + "-wal"))
-    aside.replace(kept)
+    kept = salvaged(path)
+    for before, after in ((_log_of(aside), _log_of(kept)), (aside, kept)):
+        if before.exists():
+            before.replace(after)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A row that its key opens: a lane's, with its first sequence, or a named value."""
-
-    lane: UpLane | None
-    seq: int
-    plain: bytes
-    name: str = ""
+def salvaged(path: Path) -> Path:
+    """What is kept of the newest damaged file after its salvage, for whoever wants to know what happened."""
+    return path.with_name(path.name + SALVAGED)
 
 
-def rows(aside: Path, keyring: Keyring) -> Iterator[Found]:
-    """Every row of a damaged store that can be opened; nothing that is not exactly what was once written."""
-    log = aside.with_name(aside.name + "-wal")
-    with aside.open("rb") as file:
-        try:
-            content: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:
-            content = b""  # An empty file cannot be mapped.
-        for cell in cells(content, log.read_bytes() if log.exists() else b""):
-            found = _value(cell.key, cell.payload, keyring) if isinstance(cell.key, str) else None
-            if isinstance(cell.key, int):
-                found = _row(cell.key, cell.payload, keyring)
-            if found is not None:
-                yield found
+def drop_salvaged(path: Path) -> bool:
+    """Give its room back to the disk; False when there is none."""
+    kept = [one for one in (salvaged(path), _log_of(salvaged(path))) if one.exists()]
+    for one in kept:
+        one.unlink()
+    return bool(kept)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _row(key: int, sealed: bytes, keyring: Keyring) -> Found | None:
@@ -105,14 +146,14 @@ def _row(key: int, sealed: bytes, keyring: Keyring) -> Found | None:
         try:
             # That it opens proves that it is whole: its items need not be looked at here.
             plain = keyring.unseal(sealed, about(lane, key))
-            return Found(lane, key % STORE_STEP, plain)
         except MalformedError:
             continue
+        return Found(lane, *divmod(key, STORE_STEP), plain)
     return None
 
 
 def _value(name: str, sealed: bytes, keyring: Keyring) -> Found | None:
     try:
-        return Found(None, 0, keyring.unseal(sealed, name.encode()), name)
+        return Found(None, 0, 0, keyring.unseal(sealed, name.encode()), name)
     except MalformedError:
         return None

@@ -43,6 +43,15 @@ class Shelf:
         """After the cloud lost its database: nothing is known to be stored."""
         return replace(self, settled=NOTHING)
 
+    def found(self, ranges: Ranges) -> "Shelf":
+        """After rows were saved from a damaged store: they are there, and what lies between them is not yet."""
+        before = self._all()
+        first, last = ranges[0][0], ranges[-1][1]
+        if before:
+            first, last = min(first, self.first), max(last, self.last)
+        new = subtract(((first, last),), before)
+        return replace(self, first=first, last=last, absent=subtract(union(self.absent, new), ranges))
+
     def missing(self, ranges: Ranges) -> "Shelf":
         """After a look that found no rows there: they were deleted before, and will never be sent."""
         return replace(self, absent=union(self.absent, ranges))

@@ -6,13 +6,14 @@ WAL with `synchronous=FULL`: when a transaction ends, the disk has said that it 
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.queries import queries
+from bedside_agent.buffer.salvage import suspect
 from bedside_agent.errors import DamagedStoreError, StoreError, StoreFullError, StoreWriteError
 
 PAGE_BYTES = 2048
@@ -22,10 +23,16 @@ keep the 4096 that they were made with."""
 LOG_PAGES = 800
 """The log is put into the file after so many pages: 1.6 MB, less than the reserve on a full disk."""
 
-CHECK_SECONDS = 4.0
-"""A start waits no longer for the check of a large file; what it did not reach shows itself when it is read."""
+CHECKED_PAGES = 16_384
+"""A file of so many pages (32 MB) is checked whole at the start: seconds on a slow card."""
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+CHECKED_ROWS = 256
+"""Of a larger file, so many rows at either end of each lane are read: where it grows, and where it is sent from."""
+
+LITTLE_TABLES = ("stores", "settled", "marks", "state")
+
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (*_BROKEN, sqlite3.SQLITE_ERROR)
 """ERROR too: a schema whose tables are not there."""
 
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -34,10 +41,14 @@ Row = tuple[Any, ...]
 
 
 class SqliteFile:
-    """An open file; statements are those of `queries.sql`, by name."""
+    """An open file; statements are those of `queries.sql`, by name.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    DamagedStoreError comes out of whatever meets damage after the start; the next start then puts the file aside.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, suspect: Path | None) -> None:
         self._connection = connection
+        self._suspect = suspect
 
     def execute(self, sql: str) -> list[Row]:
         """Run one statement that is not a named query."""
@@ -53,13 +64,8 @@ class SqliteFile:
 
     def rows(self, name: str, values: Mapping[str, object]) -> Generator[Row, None, None]:
         """What a named query finds, one after the other; StoreError when the file cannot be read."""
-        cursor = self._connection.cursor()
-        try:
+        with self.reading(), contextlib.closing(self._connection.cursor()) as cursor:
             yield from cursor.execute(queries()[name], values)
-        except sqlite3.Error as cause:
-            raise StoreError(f"the buffer cannot be read: {cause}", cause="the disk is failing") from cause
-        finally:
-            cursor.close()
 
     def number(self, name: str, values: Mapping[str, object] = {}) -> int:
         """The one number that a named query finds."""
@@ -83,11 +89,21 @@ class SqliteFile:
                 raise
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise StoreError for what SQLite says inside."""
+        try:
+            yield
+        except sqlite3.Error as cause:
+            self._raise_if_broken(cause)
+            raise StoreError(f"the buffer cannot be read: {cause}", cause="the disk is failing") from cause
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """Raise StoreWriteError for what SQLite says inside."""
         try:
             yield
         except sqlite3.Error as cause:
+            self._raise_if_broken(cause)
             full = getattr(cause, "sqlite_errorcode", None) in _FULL
             raise (StoreFullError if full else StoreWriteError)(
                 f"the buffer could not be written: {cause}",
@@ -96,19 +112,37 @@ class SqliteFile:
             ) from cause
 
     def check(self) -> None:
-        """Raise DamagedStoreError when the file's structure is broken, as far as `CHECK_SECONDS` allow a look."""
-        until = time.monotonic() + CHECK_SECONDS
-        self._connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
-        try:
-            found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
+        """Raise DamagedStoreError (or SQLite's own error) when the file is broken, as far as a bounded look tells.
+
+        What it does not reach shows itself when it is read.
+        """
+        if self.pragma("page_count") <= CHECKED_PAGES:
+            self._check_structure("1")
             return
-        finally:
-            self._connection.set_progress_handler(None, 0)
+        for table in LITTLE_TABLES:
+            self._check_structure(table)
+        for lane in LANES:
+            for end in ("oldest", "newest"):
+                self.run(f"{end}_{lane.value}", {"rows": CHECKED_ROWS}).fetchall()
+
+    def _check_structure(self, what: str) -> None:
+        found = self._connection.execute(f"PRAGMA quick_check({what})").fetchone()[0]
         if found != "ok":
             raise DamagedStoreError(found)
+
+    def call_damaged(self, what: str) -> DamagedStoreError:
+        """Have the next start put the file aside; the error to raise."""
+        if self._suspect is not None:
+            self._suspect.touch(mode=0o600)
+        return DamagedStoreError(
+            f"the buffer is damaged: {what}",
+            cause="the disk is failing, or lost what it had confirmed",
+            fix="start the agent again: it puts the file aside and saves what can be read of it",
+        )
+
+    def _raise_if_broken(self, cause: sqlite3.Error) -> None:
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
+            raise self.call_damaged(str(cause)) from cause
 
     def close(self) -> None:
         """Close the file."""
@@ -133,7 +167,7 @@ def opened_whole(path: Path) -> Iterator[SqliteFile]:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-        yield SqliteFile(connection)
+        yield SqliteFile(connection, suspect(path))
     except sqlite3.Error as cause:
         connection.close()
         if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
@@ -152,7 +186,7 @@ def opened_for_reading(path: Path) -> Iterator[SqliteFile]:
     """The file beside a running agent; StoreError when it cannot be read."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
-            yield SqliteFile(connection)
+            yield SqliteFile(connection, None)
     except sqlite3.Error as cause:
         raise StoreError(f"the buffer cannot be read: {cause}", cause="the file is damaged or not a buffer") from cause
 

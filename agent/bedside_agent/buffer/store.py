@@ -20,7 +20,6 @@ from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.holdings import Holdings
 from bedside_agent.buffer.pending import Pending
 from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
-from bedside_agent.buffer.salvage import Salvage
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.writer import Writer
 from bedside_agent.clock import Clock
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 GENERATION = "cloud.generation"
+SALVAGE_RETRY_SECONDS = 60.0
+"""Between two attempts while the disk is full or failing."""
 
 
 class Store:
@@ -61,6 +62,7 @@ class Store:
             lambda: self.committed(),
         )
         self._writing: asyncio.Task[None] | None = None
+        self._salvaging: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, *, commit_window_ms: int = 200) -> "Store":
@@ -69,12 +71,18 @@ class Store:
         database = await loop.run_in_executor(thread, Database, path, secrets.token_hex(16))
         store = await loop.run_in_executor(thread, cls, database, clock, commit_window_ms, thread)
         store._writing = asyncio.create_task(store._writer.run(), name="buffer writer")
-        if database.salvage is not None:
-            store._report(database.salvage)
+        if database.damage is not None:
+            log.error("buffer.store_corrupt", extra={"reason": database.damage})
+            store._note("store_corrupt", EventField("reason", database.damage[:1000]))
+        if database.rescue.is_needed:
+            store._salvaging = asyncio.create_task(store._salvage(), name="buffer salvage")
         return store
 
     async def close(self) -> None:
         """Commit what is pending, once, and close the file."""
+        if self._salvaging is not None:
+            self._salvaging.cancel()
+            await asyncio.wait({self._salvaging})
         if self._writing is not None:
             self._pending.close()
             await self._writing
@@ -82,9 +90,22 @@ class Store:
         self._thread.shutdown()
 
     async def watch(self) -> None:
-        """Return when the store closes; raise what ended its writer, for then nothing is kept any more."""
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
+        """Return when the store closes; raise what ended its writer, for then nothing is kept any more.
+
+        DamagedStoreError when the present file was found damaged: the next start puts it aside.
+        """
+        tasks = [task for task in (self._writing, self._salvaging) if task is not None]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def salvaged(self) -> None:
+        """Wait until all that can be saved of damaged files is in the store, or it closes."""
+        if self._salvaging is not None:
+            await asyncio.wait({self._salvaging})
+            if not self._salvaging.cancelled():
+                self._salvaging.result()
 
     @property
     def failing(self) -> StoreWriteError | None:
@@ -208,17 +229,31 @@ class Store:
             self._holdings.forget_store(number)
         return gone
 
-    # Small things ------------------------------------------------------------------------------------------------
+    # Salvage -----------------------------------------------------------------------------------------------------
 
-    def _report(self, salvage: Salvage) -> None:
+    async def _salvage(self) -> None:
+        """Bring in what damaged files still hold, in small steps; what is found is sent at once."""
+        rescue, now = self._database.rescue, asyncio.get_running_loop().time
+        while rescue.is_needed:
+            began = now()
+            try:
+                saved = await self._on_thread(rescue.step)
+            except StoreWriteError as error:
+                # The rest stays in the file that was put aside, and is not lost.
+                log.warning("buffer.salvage_waits", extra={"reason": error.what})
+                await asyncio.sleep(SALVAGE_RETRY_SECONDS)
+                continue
+            self._holdings.found(saved, self._database.hub_ms)
+            if saved:
+                self.committed()
+            # As long as it took: half of the disk's time stays for what is measured now.
+            await asyncio.sleep(now() - began)
+        log.warning("buffer.salvaged", extra={"rows": rescue.rows})
+        self._note("store_salvaged", EventField("rows", str(rescue.rows)))
+
+    def _note(self, kind: str, *fields: EventField) -> None:
         now = self._clock.now()
-        fields = (
-            EventField("reason", salvage.reason[:1000]),
-            EventField("rows_saved", str(salvage.rows)),
-            EventField("finished", "yes" if salvage.finished else "no"),
-        )
-        log.error("buffer.store_corrupt", extra={"reason": salvage.reason, "rows_saved": salvage.rows})
-        self.append_event(Event(0, "store_corrupt", now.utc_ms, now.boot_id, now.monotonic_ms, fields=fields))
+        self.append_event(Event(0, kind, now.utc_ms, now.boot_id, now.monotonic_ms, fields=fields))
 
     async def _on_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -1,10 +1,10 @@
 """The store's tables as items: rows are sealed on their way in and opened on their way out."""
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, unpack
+from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, reach, unpack
 from bedside_agent.buffer.contents import LANES, STORE_STEP, Kept, Mark
 from bedside_agent.buffer.ranges import Range, Ranges
 from bedside_agent.buffer.sealing import Keyring
@@ -69,6 +69,16 @@ class Tables:
                     yield Stored(*bundle.range, bundle)
         if damaged is not None:
             yield Stored(damaged, max(damaged, last if last < STORE_STEP - 1 else damaged), None)
+
+    def reaches(self, number: int, lane: UpLane, wanted: Range) -> Iterator[Range]:
+        """The sequences of the rows that hold some of `wanted`; what cannot be read is left out."""
+        base = number * STORE_STEP
+        bounds = {"base": base, "first": base + wanted[0], "last": base + wanted[1]}
+        for key, sealed in self._file.run(f"fetch_{lane.value}", bounds).fetchall():
+            with contextlib.suppress(MalformedError):
+                first, last = reach(key - base, self._keyring.unseal(sealed, about(lane, key)))
+                if first <= wanted[1] and last >= wanted[0]:
+                    yield first, last
 
     def add(self, number: int, store_id: str, lane: UpLane, items: Sequence[Item]) -> None:
         """Add items that were born in this store."""

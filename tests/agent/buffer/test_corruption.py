@@ -18,6 +18,7 @@ from bedside_agent.buffer.bundles import span, unpack
 from bedside_agent.buffer.contents import Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.inspection import peek
+from bedside_agent.buffer.salvage import Aside
 from bedside_agent.buffer.sealing import FILE, open_keyring
 from bedside_agent.buffer.sqlite_file import PAGE_BYTES
 from bedside_agent.buffer.store import Store
@@ -105,13 +106,25 @@ def damage_pages(path: Path, chance: random.Random, *, zero: bool) -> None:
 def expected(path: Path) -> dict[UpLane, set[int]]:
     """What stands on pages that can be read, after the damage."""
     found: dict[UpLane, set[int]] = {lane: set() for lane in UpLane}
-    for row in salvage.rows(path, open_keyring(path)):
+    aside = Aside(path, open_keyring(path))
+    for row in aside.rows(0, aside.count - 1):
         if row.lane is not None:
             found[row.lane] |= {span(item)[0] for item in unpack(row.seq, row.plain).items}
+    aside.close()
     return found
 
 
+def salvage_all(path: Path) -> int:
+    database = Database(path, "b" * 32)
+    while database.rescue.is_needed:
+        database.rescue.step()
+    rows = database.rescue.rows
+    database.close()
+    return rows
+
+
 async def delivered(store: Store) -> dict[UpLane, set[int]]:
+    await store.salvaged()
     cloud, clock = StoringCloud(HUB), ManualClock()
     sender = Sender(store, clock, HUB, Limits(batch_bytes=64 * 1024, window_bytes=512 * 1024))
     mail = Mailbag()
@@ -196,7 +209,7 @@ async def test_the_cloud_is_told(path: Path) -> None:
 def test_the_damaged_file_is_kept_as_it_was(path: Path) -> None:
     destroy_first_page(path)
     before = path.read_bytes()
-    Database(path, "b" * 32).close()
+    salvage_all(path)
     assert path.with_name("buffer.db.salvaged").read_bytes() == before
 
 
@@ -212,10 +225,7 @@ async def test_a_salvage_that_was_cut_short_is_finished_by_the_next_start(path: 
 def test_garbage_in_the_place_of_a_store_is_put_aside(tmp_path: Path) -> None:
     path = tmp_path / "buffer.db"
     path.write_bytes(b"not a database" * 1000)
-    database = Database(path, BORN)
-    assert database.salvage is not None
-    assert (database.salvage.rows, database.salvage.finished) == (0, True)
-    database.close()
+    assert salvage_all(path) == 0
     assert path.with_name("buffer.db.salvaged").read_bytes() == b"not a database" * 1000
 
 
@@ -225,5 +235,5 @@ def test_a_store_with_the_larger_pages_of_the_first_schema_is_saved_too(tmp_path
     Database(path, "c" * 32).close()
     destroy_header(path)
     assert len(expected(path)[UpLane.READINGS]) == 300
-    Database(path, "d" * 32).close()
+    salvage_all(path)
     assert peek(path) == {"alarms": 1, "readings": 302, "events": 1}

@@ -161,7 +161,7 @@ def _others(state: Path, promised: Promised) -> list[str]:
 def _look(path: Path, promised: Promised, store_id: str) -> list[str]:
     database = Database(path, store_id)
     try:
-        problems = [] if database.salvage is None else [f"taken for damaged: {database.salvage.reason}"]
+        problems = [] if database.damage is None else [f"taken for damaged: {database.damage}"]
         found: dict[tuple[str, str, int], str] = {}
         covered: dict[Lane, tuple[tuple[int, int], ...]] = {}
         newest_alarm = 0
