@@ -1,5 +1,6 @@
 """A threshold over a continuous signal: SpO2 below 88 % for 10 s, over at 90 %, at 75 % at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,14 @@ async def test_a_step_up_in_priority_is_an_update_and_is_kept_until_it_is_over(t
     assert heard == [(10, "spo2_low raised medium"), (12, UPDATED), (20, CLEARED)]
     assert [alarm.priority for alarm in bench.alarms] == [Priority.MEDIUM, Priority.HIGH, Priority.HIGH]
     assert len({alarm.episode for alarm in bench.alarms}) == 1
+
+
+async def test_priority_does_not_fall_when_the_worse_of_two_devices_recovers(tmp_path: Path) -> None:
+    worse = replace(stepped_up(), devices=PLAN.devices)
+    case = Case("", [Say(0, 85), Say(10, 85), Say(11, 74, device=OTHER), Say(12, 95, device=OTHER), Say(13, 95)])
+    heard, bench = await play(tmp_path, case, worse)
+    assert heard == [(10, "spo2_low raised medium"), (11, UPDATED), (13, CLEARED)]
+    assert bench.alarms[-1].priority is Priority.HIGH
 
 
 async def test_the_alarm_carries_what_led_to_it(tmp_path: Path) -> None:
