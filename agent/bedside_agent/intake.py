@@ -21,6 +21,14 @@ class Intake:
         self._keeper.observe(readings, heard_at)
         await self._store.room()
 
+    def sensor_off(self, device_id: str, heard_at: Instant) -> None:
+        """Let the rules know."""
+        self._keeper.sensor_off(device_id, heard_at)
+
+    def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
+        """Let the rules know."""
+        self._keeper.battery(device_id, percent, heard_at)
+
     def note(self, notice: Notice) -> None:
         """Keep what the collecting side reports as an event."""
         fields = tuple(EventField(name, value[:1000]) for name, value in notice.fields.items())

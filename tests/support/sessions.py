@@ -10,9 +10,13 @@ class Recorder:
     heard: list[tuple[bytes, str]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     beginnings: int = 0
+    charges: list[int] = field(default_factory=list)
 
     def hear(self, payload: bytes, characteristic: str = "") -> None:
         self.heard.append((payload, characteristic))
+
+    def charged(self, percent: int) -> None:
+        self.charges.append(percent)
 
     def connected(self) -> None:
         self.beginnings += 1

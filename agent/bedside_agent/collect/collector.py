@@ -13,7 +13,7 @@ from bedside_agent.clock import Clock, Instant
 from bedside_agent.collect.notices import Notice, NoticeKind, Report
 from bedside_agent.collect.sink import Sink
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import BleProfile, Decoded, Profile
+from bedside_profiles.profile import BleProfile, Decoded, NoReading, Profile
 from bedside_profiles.readings import Measurement
 
 QUEUE_FRAMES = 1024
@@ -46,6 +46,8 @@ class Collector:
         self.counts = Counts()
         self.last_heard: Instant | None = None
         """When the newest frame with a reading came; None when there was none since start."""
+        self.battery_percent: int | None = None
+        """How full the device last said that its battery is; None when it said nothing since start."""
         self._device_id = device_id
         self._profile = profile
         self._sink = sink
@@ -75,6 +77,11 @@ class Collector:
             else:
                 self._refused_in_a_row = 0
                 self._keep(outcome)
+
+    def charged(self, percent: int) -> None:
+        """The device's battery, as it was read."""
+        self.battery_percent = percent
+        self._sink.charged(self._device_id, percent, self._clock.now())
 
     async def run(self) -> None:
         """Hand what is heard to the sink, in order, until cancelled. The sink's errors come out here."""
@@ -108,6 +115,8 @@ class Collector:
     def _keep(self, decoded: Decoded) -> None:
         if not decoded.measurements:
             self.counts.without_reading += 1
+            if any(one.reason is NoReading.SENSOR_OFF for one in decoded.withheld):
+                self._sink.sensor_off(self._device_id, self._clock.now())
             return
         self.counts.frames += 1
         self.last_heard = self._clock.now()

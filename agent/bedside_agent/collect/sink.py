@@ -16,3 +16,11 @@ class Sink(Protocol):
         look as if it did.
         """
         ...
+
+    def sensor_off(self, device_id: str, heard_at: Instant) -> None:
+        """The device said, without giving a reading, that its sensor is not on the body. Must not block."""
+        ...
+
+    def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
+        """The device said how full its battery is. Must not block."""
+        ...

@@ -109,6 +109,7 @@ class Station:
                 profile=entry.profile,
                 link=session.link,
                 last_reading_ms=None if collector.last_heard is None else collector.last_heard.utc_ms,
+                battery_percent=collector.battery_percent,
             )
             for entry, collector, session in self._devices
         )

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from bedside_agent.radio.central import Central, CharacteristicMissingError, Link, LinkLostError, RadioError, Target
 from bedside_agent.radio.patience import GiveUp, decide
+from bedside_profiles.bluetooth import battery_service
+from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.wire.status import LinkState
 
@@ -36,6 +38,10 @@ class Ear(Protocol):
 
     def hear(self, payload: bytes, characteristic: str) -> None:
         """One value of a characteristic."""
+        ...
+
+    def charged(self, percent: int) -> None:
+        """How full the device's battery is."""
         ...
 
 
@@ -110,6 +116,7 @@ class RadioSession:
             streams = await self._subscribe_all(link)
             self.link = LinkState.CONNECTED
             self._teller.connected()
+            await self._read_battery(link)
             await self._until_lost(lost, self._profile.silence_seconds if streams else None)
         finally:
             # The connection ends here on purpose; that it had ended already is no further news.
@@ -131,6 +138,13 @@ class RadioSession:
                 timeout_seconds=self._timing.call_seconds,
             )
         return any(wanted.transfer is Transfer.NOTIFY for wanted in offered)
+
+    async def _read_battery(self, link: Link) -> None:
+        """Where the device has a Battery Service. Trouble with it costs no reading; a lost link tells of itself."""
+        with contextlib.suppress(RadioError, DecodeError):
+            if link.offers(battery_service.LEVEL):
+                payload = await link.read(battery_service.LEVEL, timeout_seconds=self._timing.call_seconds)
+                self._ear.charged(battery_service.decode_level(payload))
 
     def _hear(self, characteristic: str, payload: bytes) -> None:
         self._heard_at = asyncio.get_running_loop().time()

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from bumble import data_types, hci
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
-from bumble.gatt import Characteristic, Service
+from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.host import Host
 from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport.common import AsyncPipeSink
 
+from bedside_profiles.bluetooth import battery_service
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.readings import Measurement
 from bedside_sim.journal import Journal, Stamp
@@ -45,6 +46,7 @@ class Peripheral:
         self.profile = profile
         self.address = address
         self.busy = asyncio.Lock()
+        self.battery_percent = 80
         self._air = air
         self._journal = journal
         self._controller = VirtualController(device_id, link=air)
@@ -63,6 +65,7 @@ class Peripheral:
             [
                 DeviceInformationService(manufacturer_name="Bedside simulator", model_number=profile.name),
                 Service(_uuid(profile.service_uuid), list(self._characteristics.values())),
+                Service(_uuid(battery_service.SERVICE), [self._battery_level()]),
                 *further_services,
             ]
         )
@@ -125,6 +128,14 @@ class Peripheral:
         """Gone for good."""
         self.vanish()
         await self._device.stop_advertising()
+
+    def _battery_level(self) -> Characteristic[bytes]:
+        return Characteristic(
+            _uuid(battery_service.LEVEL),
+            Characteristic.Properties.READ,
+            Characteristic.Permissions.READABLE,
+            CharacteristicValue(read=lambda _connection: battery_service.encode_level(self.battery_percent)),
+        )
 
     async def _hand_over(self, connection: Connection, characteristic: Characteristic[bytes], payload: bytes) -> bool:
         server = self._device.gatt_server

@@ -22,10 +22,17 @@ class Shelf:
         self.taken: list[tuple[str, tuple[Measurement, ...], Instant]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.said: list[tuple[str, str, Instant]] = []
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         await self.gate.wait()
         self.taken.append((device_id, measurements, heard_at))
+
+    def sensor_off(self, device_id: str, heard_at: Instant) -> None:
+        self.said.append((device_id, "sensor off", heard_at))
+
+    def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
+        self.said.append((device_id, f"{percent} %", heard_at))
 
 
 def rate(value: int) -> bytes:
@@ -117,7 +124,7 @@ async def test_a_new_connection_begins_a_new_stream() -> None:
 
 
 async def test_an_error_of_the_sink_comes_out() -> None:
-    class Broken:
+    class Broken(Shelf):
         async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
             raise OSError("disk gone")
 
@@ -142,3 +149,20 @@ async def test_an_error_of_the_sink_comes_out() -> None:
 )
 def test_an_entry_says_everything_that_is_wrong_with_it(entry: DeviceEntry, problems: int) -> None:
     assert len(entry.problems()) == problems
+
+
+async def test_a_frame_without_a_reading_because_the_sensor_is_off_is_said() -> None:
+    off = heart_rate.PROFILE.decode(heart_rate.MEASUREMENT, bytes([0b100, 0]))
+    assert off.measurements == ()
+    async with collecting() as (collector, shelf, _, clock):
+        collector.hear(bytes([0b100, 0]), heart_rate.MEASUREMENT)
+        collector.hear(rate(60), heart_rate.MEASUREMENT)
+        assert shelf.said == [("dev-1", "sensor off", clock.now())]
+        assert collector.counts.without_reading == 1
+
+
+async def test_the_battery_is_said_and_kept() -> None:
+    async with collecting() as (collector, shelf, _, clock):
+        collector.charged(15)
+        assert shelf.said == [("dev-1", "15 %", clock.now())]
+        assert collector.battery_percent == 15

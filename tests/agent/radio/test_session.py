@@ -165,3 +165,13 @@ async def test_who_is_not_there_is_searched_until_he_comes(air: Air, oximeter: P
         assert told.said == []
         oximeter.reappear()
         await until(lambda: session.link is LinkState.CONNECTED)
+
+
+async def test_reads_how_full_the_battery_is_at_each_connection(air: Air, oximeter: PulseOximeter) -> None:
+    oximeter.battery_percent = 15
+    async with in_process_central(air) as central, running(central) as (_, ear, _):
+        await until(lambda: ear.charges == [15])
+        oximeter.battery_percent = 4
+        await oximeter.drop()
+        await until(lambda: ear.charges == [15, 4])
+        assert ear.heard == []
