@@ -1,11 +1,9 @@
 """`bedside-agent`: the technician's commands on a hub."""
 
 import asyncio
-import json
 import sys
 import traceback
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import health, settings
-from bedside_agent.buffer.inspection import peek
+from bedside_agent import buffer_commands, health, settings
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
 from bedside_agent.logs import log_to_stderr
-from bedside_agent.run import BUFFER, IDENTITY, run_agent, stop_on_signals
+from bedside_agent.run import IDENTITY, run_agent, stop_on_signals
+from bedside_agent.terminal import STATE, Json, State, Verbose, escaped, is_verbose, print_json, time_text
 from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
 from bedside_agent.uplink.enrolment import enrol
 from bedside_agent.uplink.identity import Identity, write_whole
@@ -32,29 +30,9 @@ NOT_RUNNING = 3
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not run."
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, help=EXIT_CODES)
-buffer = typer.Typer(no_args_is_help=True, help="What the hub keeps until the cloud holds it.")
 device = typer.Typer(no_args_is_help=True, help="The devices that the hub reads.")
-app.add_typer(buffer, name="buffer")
+app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device, name="device")
-
-_verbose = False
-
-
-def _set_verbose(wanted: bool) -> bool:
-    global _verbose
-    _verbose = wanted
-    return wanted
-
-
-State = Annotated[
-    Path,
-    typer.Option("--state", envvar="BEDSIDE_AGENT_STATE", help="Where the hub keeps identity, settings and buffer."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", callback=_set_verbose, is_eager=True, help="Show the traceback of an error.")
-]
-STATE = Path("/var/lib/bedside")
 
 
 @app.command()
@@ -114,7 +92,7 @@ def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False
     """
     report = health.ask(state)
     if as_json:
-        _print_json(report)
+        print_json(report)
         return
     console = Console()
     facts = Table.grid(padding=(0, 2))
@@ -123,26 +101,6 @@ def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False
     console.print(facts)
     if report["devices"]:
         console.print(_device_table(report["devices"]))
-
-
-@buffer.command("show")
-def buffer_show(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
-    """How many alarms, readings and events are kept, and how many of them the cloud does not hold yet.
-
-    bedside-agent buffer show --state /var/lib/bedside
-    """
-    kept = dict(peek(state / BUFFER))
-    try:
-        waiting = health.ask(state)["waiting"]
-    except NotRunningError:
-        waiting = None
-    if as_json:
-        _print_json({"kept": kept, "waiting": waiting})
-        return
-    table = Table("lane", "kept", "waiting for a receipt")
-    for lane, count in kept.items():
-        table.add_row(lane, str(count), str(waiting[lane]) if waiting else "— (the agent does not run)")
-    Console().print(table)
 
 
 @device.command("list")
@@ -158,7 +116,7 @@ def device_list(state: State = STATE, as_json: Json = False, verbose: Verbose = 
     entries = settings.load(state).device
     rows = [{**asdict(entry), **running.get(entry.device_id, {"link": None})} for entry in entries]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif rows:
         Console().print(_device_table(rows))
     else:
@@ -206,14 +164,14 @@ def main() -> None:
 
 def _explain(error: AgentError) -> None:
     """What happened, why it probably did, and the command that fixes it."""
-    if _verbose:
+    if is_verbose():
         traceback.print_exc()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]Error:[/] {_escaped(error.what)}")
+    console.print(f"[bold red]Error:[/] {escaped(error.what)}")
     if error.cause:
-        console.print(f"Probably: {_escaped(error.cause)}")
+        console.print(f"Probably: {escaped(error.cause)}")
     if error.fix:
-        console.print(f"Try: {_escaped(error.fix)}")
+        console.print(f"Try: {escaped(error.fix)}")
 
 
 def _check_same_hub(present: str, wanted: Claim, state: Path) -> None:
@@ -223,28 +181,25 @@ def _check_same_hub(present: str, wanted: Claim, state: Path) -> None:
 
 def _show(result: dict[str, Any], as_json: bool, sentence: str) -> None:
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
-        Console(soft_wrap=True, highlight=False).print(_escaped(sentence))
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+        Console(soft_wrap=True, highlight=False).print(escaped(sentence))
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     connected = report["connected_since_ms"]
     plan = report["plan"]
-    link = f"connected since {_time(connected)}" if connected else f"not connected: {report['last_error'] or 'trying'}"
+    trying = f"not connected: {report['last_error'] or 'trying'}"
+    link = f"connected since {time_text(connected)}" if connected else trying
     return [
-        ("hub", _escaped(f"{report['hub_id']} (agent {report['agent_version']})")),
-        ("cloud", _escaped(f"{report['broker']}, {link}")),
-        ("last receipt", _time(report["last_receipt_ms"])),
+        ("hub", escaped(f"{report['hub_id']} (agent {report['agent_version']})")),
+        ("cloud", escaped(f"{report['broker']}, {link}")),
+        ("last receipt", time_text(report["last_receipt_ms"])),
         ("waiting", ", ".join(f"{count} {lane}" for lane, count in report["waiting"].items())),
         ("care plan", f"version {plan['version']}{'' if plan['active'] else ' (not active)'}" if plan else "none yet"),
         ("alarms", ", ".join(report["alarms"]) or "none"),
         ("clock", report["clock"]),
-        ("buffer", _escaped(report["store_error"] or "ok")),
+        ("buffer", escaped(report["store_error"] or "ok")),
     ]
 
 
@@ -252,15 +207,5 @@ def _device_table(rows: list[dict[str, Any]]) -> Table:
     table = Table("device", "profile", "link", "last reading")
     for row in rows:
         link = row.get("link") or "—"
-        table.add_row(_escaped(row["device_id"]), row["profile"], link, _time(row.get("last_reading_ms")))
+        table.add_row(escaped(row["device_id"]), row["profile"], link, time_text(row.get("last_reading_ms")))
     return table
-
-
-def _time(at_ms: int | None) -> str:
-    if at_ms is None:
-        return "—"
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

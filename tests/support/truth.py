@@ -87,12 +87,12 @@ async def sent(household: Household, seconds: float = 90) -> None:
 
 async def committed(household: Household, seconds: float = 30) -> None:
     """Until the hub's store holds every reading that was emitted. Pause the world first."""
-    show = (command("bedside-agent"), "buffer", "show", "--json", "--state", str(household.hub_state))
+    stats = (command("bedside-agent"), "buffer", "stats", "--json", "--state", str(household.hub_state))
     kept = wanted = -1
     try:
         async with asyncio.timeout(seconds):
             while kept != (wanted := sum(map(len, emitted(household.journal).values()))):
                 await asyncio.sleep(0.2)
-                kept = (await ask(*show))["kept"]["readings"]
+                kept = (await ask(*stats))["lanes"]["readings"]["stored"]
     except TimeoutError as cause:
         raise AssertionError(f"{wanted} readings were emitted, the hub keeps {kept}") from cause

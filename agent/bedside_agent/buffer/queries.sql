@@ -144,3 +144,12 @@ SELECT item, payload FROM events WHERE item > 0 ORDER BY item LIMIT :rows;
 
 -- name: newest_events
 SELECT item, payload FROM events WHERE item > 0 ORDER BY item DESC LIMIT :rows;
+
+-- name: count_readings
+SELECT count(*) FROM readings;
+
+-- name: count_alarms
+SELECT count(*) FROM alarms;
+
+-- name: count_events
+SELECT count(*) FROM events;

@@ -37,13 +37,18 @@ class Keyring:
 
     def unseal(self, sealed: bytes, about: bytes) -> bytes:
         """What was sealed; MalformedError when it was changed or its key is not here."""
-        key = self.keys.get(int.from_bytes(sealed[1:_HEAD_BYTES], "big"))
+        key = self.keys.get(key_number(sealed))
         if sealed[:1] != bytes([SEALED]) or key is None:
             raise MalformedError("sealed bytes", "have no key here")
         try:
             return trust.unseal(key, sealed[_HEAD_BYTES:], about)
         except UntrustedError as cause:
             raise MalformedError("sealed bytes", "are damaged") from cause
+
+
+def key_number(sealed: bytes) -> int:
+    """The number of the key that sealed these bytes."""
+    return int.from_bytes(sealed[1:_HEAD_BYTES], "big")
 
 
 def open_keyring(store: Path) -> Keyring:

@@ -125,6 +125,14 @@ class SqliteFile:
             for end in ("oldest", "newest"):
                 self.run(f"{end}_{lane.value}", {"rows": CHECKED_ROWS}).fetchall()
 
+    def broken_structure(self) -> list[str]:
+        """What SQLite finds broken when it looks at every page; empty when nothing is."""
+        try:
+            found = [row[0] for row in self._connection.execute("PRAGMA integrity_check(20)")]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [] if found == ["ok"] else found
+
     def _check_structure(self, what: str) -> None:
         found = self._connection.execute(f"PRAGMA quick_check({what})").fetchone()[0]
         if found != "ok":

@@ -1,0 +1,49 @@
+"""What the commands on a terminal share: options, and how things are printed."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_verbose = False
+
+
+def _set_verbose(wanted: bool) -> bool:
+    global _verbose
+    _verbose = wanted
+    return wanted
+
+
+def is_verbose() -> bool:
+    """Whether the user asked for tracebacks."""
+    return _verbose
+
+
+State = Annotated[
+    Path,
+    typer.Option("--state", envvar="BEDSIDE_AGENT_STATE", help="Where the hub keeps identity, settings and buffer."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", callback=_set_verbose, is_eager=True, help="Show the traceback of an error.")
+]
+STATE = Path("/var/lib/bedside")
+
+
+def print_json(value: object) -> None:
+    """The value on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def time_text(at_ms: int | None) -> str:
+    """UTC milliseconds for a person."""
+    if at_ms is None:
+        return "—"
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def escaped(text: str) -> str:
+    """Text that Rich takes for text."""
+    return text.replace("[", r"\[")
