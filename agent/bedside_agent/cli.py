@@ -1,6 +1,8 @@
 """`bedside-agent`: the technician's commands on a hub."""
 
 import asyncio
+import os
+import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -101,6 +103,15 @@ def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False
     console.print(facts)
     if report["devices"]:
         console.print(_device_table(report["devices"]))
+
+
+@app.command()
+def quiet(state: State = STATE, verbose: Verbose = False) -> None:
+    """Make the alarms that sound now quiet for ten minutes. Anything new or worse sounds again, and nothing is ended.
+
+    bedside-agent quiet --state /var/lib/bedside
+    """
+    os.kill(health.ask(state)["pid"], signal.SIGUSR1)
 
 
 @device.command("list")

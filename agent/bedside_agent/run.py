@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import os
 import random
 import signal
 import ssl
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,12 +27,18 @@ from bedside_agent.radio.central import Central
 from bedside_agent.radio.choice import open_central
 from bedside_agent.serial.tty_port import open_tty
 from bedside_agent.settings import Settings
+from bedside_agent.signals.choice import quiet_hours, signals
+from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
+from bedside_agent.signals.signalling import Alarming
 from bedside_agent.timekeeping.timekeeper import BOOTS, TimeKeeper
 from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
 from bedside_agent.uplink.link import Broker, Link
 from bedside_agent.uplink.sender import Limits, Sender
+from bedside_profiles.readings import ClockQuality
+from bedside_profiles.rules.cadence import CadenceRule
+from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.events import EventField
 from bedside_profiles.wire.fields import to_map
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -58,6 +66,7 @@ async def run_agent(state: Path, settings: Settings, stop: asyncio.Event) -> Non
     async with _opened_store(state, settings, kernel) as store, _opened_radio(settings) as central:
         times = await _time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, agent.report):
             await agent.run(stop)
 
@@ -89,8 +98,19 @@ class Agent:
         self._times = times
         self._store = store
         self._last_receipt_ms: int | None = None
-        self._keeper = AlarmKeeper(store, times, authority, silence_ms=settings.silence_seconds * 1000)
+        self._keeper = AlarmKeeper(
+            store, times, authority, silence_ms=settings.silence_seconds * 1000, remind=self._remind
+        )
         self._alerts = AlertBook(store)
+        self._signaller = Signaller(
+            signals(settings.sound_command, settings.lamp, settings.language),
+            times,
+            self._situation,
+            self._on_signal,
+            self._local_minute,
+            quiet=quiet_hours(settings.quiet_hours),
+            language=settings.language,
+        )
         self._intake = Intake(store, self._keeper)
         self._sender = Sender(
             store,
@@ -135,6 +155,7 @@ class Agent:
                 self._link.run(),
                 self._tick(),
                 self._retain(),
+                self._signaller.run(),
             ]
             others = [tasks.create_task(one) for one in background]
             station = tasks.create_task(self._station.run())
@@ -162,6 +183,7 @@ class Agent:
             plan_version=plan.version if plan else None,
             waiting=sum(self._store.waiting().values()),
             devices=self._station.statuses(),
+            faults=self._keeper.faults(),
             monotonic_ms=now.monotonic_ms,
         )
 
@@ -186,6 +208,9 @@ class Agent:
             "store_error": failing.what if failing else None,
             "plan": {"plan_id": plan.plan_id, "version": plan.version, "active": plan.active} if plan else None,
             "alarms": list(self._keeper.active()),
+            "faults": list(self._keeper.faults()),
+            "signals_broken": dict(self._signaller.broken),
+            "pid": os.getpid(),
             "alerts": [to_map(notice) for notice in self._alerts.notices],
             "devices": [to_map(device) for device in self._station.statuses()],
         }
@@ -216,6 +241,43 @@ class Agent:
 
     def _note(self, kind: str, *fields: EventField) -> None:
         self._store.append_event(event_at(self._times.now(), kind, fields=fields))
+
+    def pause_sound(self) -> None:
+        """Somebody at home has heard what stands now."""
+        log.info("signals.paused")
+        self._note("sound_paused")
+        self._signaller.pause()
+
+    def _situation(self) -> Situation:
+        plan = self._keeper.plan
+        return Situation(
+            [
+                Alarming(stands.episode, said.condition, said.kind, said.priority, said.level, said.metric)
+                for stands in self._keeper.standing()
+                if (said := stands.said).condition != CANNOT_ALERT
+            ],
+            [rule.metric for rule in self._keeper.due()],
+            self._alerts.notices,
+            plan.emergency_number if plan else "",
+            plan.call_back_number if plan else "",
+        )
+
+    def _local_minute(self) -> int | None:
+        now = self._times.now()
+        if now.quality is not ClockQuality.SYNCED:
+            return None
+        local = time.localtime(now.utc_ms / 1000)
+        return 60 * local.tm_hour + local.tm_min
+
+    def _on_signal(self, name: str, reason: str | None) -> None:
+        if name == SOUND:
+            self._keeper.fault(CANNOT_ALERT, None if reason is None else Priority.MEDIUM)
+        kind = "signal_works" if reason is None else "signal_broken"
+        self._note(kind, EventField("signal", name), EventField("reason", (reason or "")[:1000]))
+        log.warning("signals." + kind, extra={"signal": name, "reason": reason or ""})
+
+    def _remind(self, rule: CadenceRule) -> None:
+        self._note("measurement_due", EventField("condition", rule.condition))
 
     async def _tick(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from typing import Any
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import SettingsError
 from bedside_agent.radio.choice import radio_problem
+from bedside_agent.signals.choice import problem as signal_problem
 from bedside_agent.uplink.identity import write_whole
 from bedside_profiles.bounds import Between
 from bedside_profiles.errors import MalformedError
@@ -62,6 +63,18 @@ class Settings:
 
     silence_seconds: int = _whole(600, 10, 86_400)
     """Seconds without a reading after which a device that measures continuously is an alarm. A shower is shorter."""
+
+    sound_command: str = "aplay -q -t wav -"
+    """What plays a WAV file from its standard input. When it fails, the hub says that it cannot alert the patient."""
+
+    lamp: str = "none"
+    """`led:NAME` of /sys/class/leds, or `gpio:/dev/CHIP:LINE`, or `none`."""
+
+    language: str = "en"
+    """What the voice speaks: en or es."""
+
+    quiet_hours: str = "22:00-07:00"
+    """Local time in which only alarms of high priority sound, or `none`."""
 
     device: tuple[DeviceEntry, ...] = ()
     """The devices that this hub reads, one `[[device]]` table each."""
@@ -146,7 +159,7 @@ def _problem(name: str, value: object, bounds: Between | None) -> str | None:
             check_hub_id(value)
         except MalformedError as error:
             return str(error)
-    return radio_problem(value) if name == "radio" else None
+    return radio_problem(value) if name == "radio" else signal_problem(name, value)
 
 
 _DEVICE_ID = decoder(DeviceId)

@@ -124,6 +124,9 @@ class Household:
         claim = ticket["text"].replace(f"broker={ticket['broker']}", f"broker={broker or ticket['broker']}")
         radio = f"bumble:tcp-client:127.0.0.1:{self.known.hci_port}"
         await ask(command("bedside-agent"), "init", "--claim", claim, "--radio", radio, "--json", *self._hub_options)
+        # A simulated hub has no loudspeaker; this one plays to nobody, and works.
+        with (self.hub_state / "hub.toml").open("a", encoding="utf-8") as settings:
+            settings.write('sound_command = "dd of=/dev/null status=none"\n')
         self._progress.step("Adding the devices to the hub, and the hub to the patient")
         await self.tell_cloud("patient", "hub", MRN, HUB_ID)
         await asyncio.gather(

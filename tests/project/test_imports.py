@@ -33,6 +33,7 @@ BREAKS = {
     "only-buffer-sqlite": ("bedside_agent/errors.py", "import sqlite3"),
     "only-enrolment-http": ("bedside_agent/errors.py", "import httpx"),
     "only-trust-cryptography": ("bedside_agent/errors.py", "import cryptography"),
+    "only-gpio-lamp-gpiod": ("bedside_agent/errors.py", "import gpiod"),
     "only-bus-nats": ("bedside_cloud/errors.py", "import nats"),
     "only-keys-nkeys": ("bedside_cloud/errors.py", "import nkeys"),
     "only-certificates-cryptography": ("bedside_cloud/errors.py", "import cryptography"),

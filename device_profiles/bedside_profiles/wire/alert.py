@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bedside_profiles.bounds import Name
+from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.kinds import HubId, Schema, UtcMs, Uuid
 
 
@@ -19,7 +20,10 @@ class AlertStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertNotice:
-    """`version` grows with each change of the alert; the hub ignores one that is not newer than what it has."""
+    """`version` grows with each change of the alert; the hub ignores one that is not newer than what it has.
+
+    `priority` is the alert's as it was then: an acknowledgement covers no more.
+    """
 
     schema: Schema
     hub_id: HubId
@@ -30,3 +34,4 @@ class AlertNotice:
     at_ms: UtcMs
     episode: Uuid | None = None
     by: str = ""
+    priority: Priority | None = None

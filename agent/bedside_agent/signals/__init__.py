@@ -1,0 +1,1 @@
+"""What the patient hears and sees at home: sound, light and speech."""
