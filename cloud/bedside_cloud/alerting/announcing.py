@@ -33,6 +33,7 @@ class Announcer:
                 at_ms=utc_now_ms(),
                 episode=record.first.episode,
                 by=record.acknowledged_name or "",
+                priority=record.priority,
             )
             await self._bus.publish_bytes(subject(record.first.hub_id, DownLane.ALERTS), encode(notice))
 

@@ -14,7 +14,7 @@ from bedside_cloud.contracts.alerts import AlertSource
 from bedside_cloud.contracts.readings import StoredReading
 from bedside_cloud.contracts.registry import Plan
 from bedside_cloud.database.pool import Connection
-from bedside_profiles.rules.thresholds import Change, Phase, RuleState, Sample, ThresholdRule, is_beyond
+from bedside_profiles.rules.thresholds import Change, Phase, RuleState, Sample, ThresholdRule, is_beyond, priority_of
 from bedside_profiles.wire.alarm import AlarmKind
 
 States = dict[str, RuleState]
@@ -37,7 +37,8 @@ async def states_in_force(connection: Connection, plan: Plan, at_ms: int) -> tup
         elif rule.version == one.version:
             states[rule_id] = state
         elif state.phase is Phase.ACTIVE:
-            states[rule_id] = RuleState(phase=Phase.ACTIVE, since_ms=state.since_ms, last_ms=state.last_ms)
+            since_ms, last_ms = state.since_ms, state.last_ms
+            states[rule_id] = RuleState(Phase.ACTIVE, since_ms, last_ms=last_ms, extreme=state.extreme)
     changed: Changed = []
     if gone:
         await store.forget_rules(connection, plan.patient_id, tuple(gone))
@@ -73,11 +74,11 @@ async def keep(
     held = held_conditions(plan, after)
     changed: Changed = []
     for transition in transitions:
-        if transition.change is Change.RAISED:
+        if transition.change is not Change.CLEARED:
             changed.append(await raise_alert(connection, _raise(plan, transition, heard_at_ms)))
         elif transition.rule.condition not in held:
             changed += await _clear(connection, plan, transition.rule.condition, transition.at_ms)
-    raised = {one.rule.rule_id for one in transitions if one.change is Change.RAISED}
+    raised = {one.rule.rule_id for one in transitions if one.change is not Change.CLEARED}
     for rule in plan.rules:
         if after[rule.rule_id].phase is Phase.ACTIVE and rule.rule_id not in raised:
             changed += await _hold(connection, plan, rule, after[rule.rule_id], readings, heard_at_ms)
@@ -106,7 +107,7 @@ async def _hold(
     if word is not None and word.present:
         return []
     onset_ms = newest.taken_at_ms if state.since_ms is None else state.since_ms
-    again = Transition(rule, Change.RAISED, newest.taken_at_ms, onset_ms, newest)
+    again = Transition(rule, Change.RAISED, newest.taken_at_ms, onset_ms, newest, priority_of(rule, state))
     return [await raise_alert(connection, _raise(plan, again, heard_at_ms))]
 
 
@@ -123,7 +124,7 @@ def _raise(plan: Plan, transition: Transition, heard_at_ms: int) -> Raise:
         hub_id=plan.hub_id,
         condition=rule.condition,
         kind=AlarmKind.PHYSIOLOGICAL,
-        priority=rule.priority,
+        priority=transition.priority,
         at_ms=transition.at_ms,
         onset_ms=transition.onset_ms,
         heard_at_ms=heard_at_ms,

@@ -1,21 +1,36 @@
-"""The cloud's own run of the rules over stored readings: pure, so that the same readings give the same result."""
+"""The cloud's own run of the rules over stored readings: pure, so that the same readings give the same result.
+
+Thresholds only: rates, planned measurements and technical rules are the hub's alone, which hears also what gives no
+reading. Their alarms come as the hub's word.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bedside_cloud.contracts.readings import StoredReading
-from bedside_profiles.rules.thresholds import NORMAL, Change, RuleState, Sample, ThresholdRule, step, tick
+from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.thresholds import (
+    NORMAL,
+    Change,
+    RuleState,
+    Sample,
+    ThresholdRule,
+    priority_of,
+    step,
+    tick,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A rule raised or cleared. `reading` is None when it was time alone that raised it."""
+    """A rule raised, worsened or cleared. `reading` is None when it was time alone that raised it."""
 
     rule: ThresholdRule
     change: Change
     at_ms: int
     onset_ms: int
     reading: StoredReading | None
+    priority: Priority
 
 
 def evaluate(
@@ -33,9 +48,10 @@ def evaluate(
             sample = Sample(reading.taken_at_ms, reading.value, reading.modality, reading.range_flag)
             before, (state, change) = state, step(rule, state, sample)
             if change is not Change.NONE:
-                onset = state.since_ms if change is Change.RAISED else before.since_ms
+                onset = before.since_ms if change is Change.CLEARED else state.since_ms
                 at_ms = reading.taken_at_ms
-                transitions.append(Transition(rule, change, at_ms, at_ms if onset is None else onset, reading))
+                onset_ms = at_ms if onset is None else onset
+                transitions.append(Transition(rule, change, at_ms, onset_ms, reading, priority_of(rule, state)))
         after[rule.rule_id] = state
     transitions.sort(key=lambda one: one.at_ms)
     return after, transitions
@@ -52,5 +68,5 @@ def elapse(
         after[rule.rule_id] = state
         if change is Change.RAISED:
             onset = now_ms if state.since_ms is None else state.since_ms
-            transitions.append(Transition(rule, change, now_ms, onset, None))
+            transitions.append(Transition(rule, change, now_ms, onset, None, priority_of(rule, state)))
     return after, transitions

@@ -1,8 +1,9 @@
 """The life of one alert, as pure steps: raise, clear, acknowledge.
 
 An alert has one state per source. It clears when every source that raised it has cleared or is stale. An
-acknowledgement belongs to a person and is never taken back by a rule; clearing is the rule's and never closes an
-alert that nobody has acknowledged.
+acknowledgement belongs to a person and covers the alert as urgent as that person saw it: one that becomes more urgent
+waits for a person again, and its history keeps the name. Clearing is the rule's and never closes an alert that nobody
+has acknowledged.
 """
 
 import uuid
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bedside_cloud.contracts.alerts import AlertSource
 from bedside_profiles.readings import Metric, RangeFlag
-from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.priority import ORDER, Priority
 from bedside_profiles.rules.thresholds import Side
 from bedside_profiles.wire.alarm import AlarmKind
 
@@ -19,8 +20,6 @@ STALE_AFTER_MS = 15 * 60 * 1000
 
 Not shorter: a hub that is offline cannot say that the condition goes on.
 """
-
-ORDER = (Priority.INFO, Priority.LOW, Priority.MEDIUM, Priority.HIGH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """A source found the condition present. Times are UTC milliseconds."""
+    """A source found the condition present. Times are UTC milliseconds.
+
+    `device_id` is what a technical condition is about; empty when it is about the patient or the hub.
+    """
 
     source: AlertSource
     patient_id: str
@@ -54,6 +56,7 @@ class Raise:
     plan_version: int | None = None
     episode: str | None = None
     test: bool = False
+    device_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def raised(present: AlertRecord | None, raise_: Raise) -> AlertRecord:
             range_flag=raise_.range_flag,
             sources={raise_.source: word},
         )
+    if ORDER.index(raise_.priority) > ORDER.index(present.priority):
+        present = replace(present, acknowledged_at_ms=None, acknowledged_by=None, acknowledged_name=None)
     said = present.sources.get(raise_.source)
     overtaken = said is not None and said.present and said.said_at_ms > raise_.at_ms
     return replace(

@@ -8,7 +8,8 @@ SELECT alerts.*, (
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
-WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(test)s AND cleared_at IS NULL
+WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND device_id = %(device_id)s AND test = %(test)s
+AND cleared_at IS NULL
 
 -- name: alert_around
 SELECT alerts.*, (
@@ -17,7 +18,7 @@ SELECT alerts.*, (
     )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
 ) AS sources
 FROM alerts
-WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND test = %(test)s
+WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND device_id = %(device_id)s AND test = %(test)s
 AND (cleared_at IS NULL OR (onset_at <= %(at)s AND cleared_at >= %(at)s))
 ORDER BY cleared_at DESC NULLS FIRST
 LIMIT 1
@@ -51,12 +52,12 @@ SELECT patient_id::text FROM alerts WHERE alert_id = %(alert_id)s
 INSERT INTO alerts (
     alert_id, patient_id, condition, kind, priority, version, hub_id, episode, onset_at, raised_at, heard_at, metric,
     side, value, range_flag, limit_value, rule_id, plan_version, cleared_at, acknowledged_at, acknowledged_by,
-    acknowledged_name, test
+    acknowledged_name, test, device_id
 ) VALUES (
     %(alert_id)s, %(patient_id)s, %(condition)s, %(kind)s, %(priority)s, %(version)s, %(hub_id)s, %(episode)s,
     %(onset_at)s, %(raised_at)s, %(heard_at)s, %(metric)s, %(side)s, %(value)s, %(range_flag)s, %(limit_value)s,
     %(rule_id)s, %(plan_version)s, %(cleared_at)s, %(acknowledged_at)s, %(acknowledged_by)s, %(acknowledged_name)s,
-    %(test)s
+    %(test)s, %(device_id)s
 )
 ON CONFLICT (alert_id) DO UPDATE SET
     version = excluded.version, priority = excluded.priority, episode = excluded.episode, value = excluded.value,

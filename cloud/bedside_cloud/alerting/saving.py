@@ -11,7 +11,7 @@ Changed = list[AlertRecord]
 
 async def raise_alert(connection: Connection, raise_: Raise) -> AlertRecord:
     """The alert that the raise belongs to, or a new one."""
-    present = await store.alert_around(connection, raise_.patient_id, raise_.condition, raise_.at_ms, test=raise_.test)
+    present = await store.alert_around(connection, raise_)
     record = lifecycle.raised(present, raise_)
     await store.save_alert(connection, record, "raised", source=raise_.source)
     return record

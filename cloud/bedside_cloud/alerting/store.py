@@ -27,18 +27,24 @@ async def lock_patient(connection: Connection, patient_id: str) -> None:
     await connection.execute(SQL["lock_patient"], {"patient_id": patient_id})
 
 
-async def active_alert(connection: Connection, patient_id: str, condition: str, *, test: bool) -> AlertRecord | None:
+async def active_alert(
+    connection: Connection, patient_id: str, condition: str, *, test: bool, device_id: str = ""
+) -> AlertRecord | None:
     """The active alert of one condition, if there is one."""
-    parameters = {"patient_id": patient_id, "condition": condition, "test": test}
+    parameters = {"patient_id": patient_id, "condition": condition, "device_id": device_id, "test": test}
     rows = await _records(connection, "active_alert", parameters)
     return rows[0] if rows else None
 
 
-async def alert_around(
-    connection: Connection, patient_id: str, condition: str, at_ms: int, *, test: bool
-) -> AlertRecord | None:
-    """The active alert of one condition, else one that is over but was present at `at_ms`."""
-    parameters = {"patient_id": patient_id, "condition": condition, "test": test, "at": to_time(at_ms)}
+async def alert_around(connection: Connection, raise_: Raise) -> AlertRecord | None:
+    """The active alert of what was raised, else one that is over but was present at that moment."""
+    parameters = {
+        "patient_id": raise_.patient_id,
+        "condition": raise_.condition,
+        "device_id": raise_.device_id,
+        "test": raise_.test,
+        "at": to_time(raise_.at_ms),
+    }
     rows = await _records(connection, "alert_around", parameters)
     return rows[0] if rows else None
 
@@ -98,6 +104,7 @@ async def save_alert(
             "acknowledged_by": record.acknowledged_by,
             "acknowledged_name": record.acknowledged_name,
             "test": first.test,
+            "device_id": first.device_id,
         },
     )
     for name, word in record.sources.items():
@@ -149,6 +156,7 @@ def to_contract(record: AlertRecord) -> Alert:
         acknowledged_at_ms=record.acknowledged_at_ms,
         acknowledged_by=record.acknowledged_name,
         test=first.test,
+        device_id=first.device_id or None,
     )
 
 
@@ -240,6 +248,7 @@ def _record(row: dict[str, Any]) -> AlertRecord:
         plan_version=row["plan_version"],
         episode=row["episode"] and str(row["episode"]),
         test=row["test"],
+        device_id=row["device_id"],
     )
     return AlertRecord(
         alert_id=str(row["alert_id"]),

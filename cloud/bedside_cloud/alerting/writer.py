@@ -13,7 +13,7 @@ from bedside_cloud.contracts.readings import StoredAlarm, StoredReading
 from bedside_cloud.contracts.registry import Plan
 from bedside_cloud.database.pool import Connection
 from bedside_profiles.readings import ClockQuality
-from bedside_profiles.wire.alarm import Alarm, AlarmState
+from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
 
 CLOCK_TOLERANCE_MS = 5_000
 """How far a hub's clock may be ahead of the broker's before its times are not believed."""
@@ -33,6 +33,7 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
     if alarm.state is AlarmState.CLEARED:
         await store.end_episode(connection, alarm.episode, alarm.at_ms)
         return await _clear_hub(connection, plan, alarm, alarm.at_ms)
+    # Only thresholds have a side; a rate's limit is a change, and a technical alarm has neither.
     side = next((rule.side for rule in plan.rules if rule.rule_id == alarm.rule_id), None)
     raise_ = Raise(
         source=AlertSource.HUB,
@@ -53,6 +54,7 @@ async def take_hub_alarm(connection: Connection, said: StoredAlarm, plan: Plan) 
         plan_version=alarm.plan_version,
         episode=alarm.episode,
         test=alarm.test,
+        device_id=_subject(alarm),
     )
     changed = [await raise_alert(connection, raise_)]
     ended_at_ms = await store.episode_end(connection, alarm.episode)
@@ -72,8 +74,15 @@ def _believable(alarm: Alarm, heard_at_ms: int) -> Alarm:
     return replace(alarm, at_ms=heard_at_ms, onset_ms=max(0, min(alarm.onset_ms - excess_ms, heard_at_ms)))
 
 
+def _subject(alarm: Alarm) -> str:
+    """The device that the alarm is about."""
+    return alarm.device_id or "" if alarm.kind is AlarmKind.TECHNICAL else ""
+
+
 async def _clear_hub(connection: Connection, plan: Plan, alarm: Alarm, at_ms: int) -> Changed:
-    present = await store.active_alert(connection, plan.patient_id, alarm.condition, test=alarm.test)
+    present = await store.active_alert(
+        connection, plan.patient_id, alarm.condition, test=alarm.test, device_id=_subject(alarm)
+    )
     if present is not None and not alarm.test:
         kept = await store.rule_states(connection, plan.patient_id)
         held = cloud_source.held_conditions(plan, {rule_id: one.state for rule_id, one in kept.items()})

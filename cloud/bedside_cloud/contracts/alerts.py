@@ -28,8 +28,9 @@ class AlertSource(StrEnum):
 class Alert(Message):
     """One occurrence of one condition of one patient.
 
-    At most one alert per (patient, condition) is active. `version` grows with every change. `limit` is what the
-    value was held against; `sources` are those that still hold the condition to be present.
+    At most one alert per (patient, condition) is active; a technical one is also of one device, `device_id`. `version`
+    grows with every change. `limit` is what the value was held against; `sources` are those that still hold the
+    condition to be present.
     """
 
     alert_id: str
@@ -54,6 +55,7 @@ class Alert(Message):
     acknowledged_at_ms: int | None = None
     acknowledged_by: str | None = None
     test: bool = False
+    device_id: str | None = None
 
 
 class AlertsRequest(Message):

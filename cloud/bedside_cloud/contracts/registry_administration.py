@@ -2,6 +2,9 @@
 
 from bedside_cloud.contracts.message import Message
 from bedside_cloud.contracts.registry import EpisodeState
+from bedside_profiles.rules.cadence import CadenceRule
+from bedside_profiles.rules.rates import RateRule
+from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
 
 PATIENT_ADD = "registry.patients.add"
@@ -129,3 +132,6 @@ class LimitsRequest(Message):
     rules: tuple[ThresholdRule, ...]
     emergency_number: str = ""
     call_back_number: str = ""
+    rates: tuple[RateRule, ...] = ()
+    cadences: tuple[CadenceRule, ...] = ()
+    technical: tuple[TechnicalRule, ...] = ()

@@ -7,6 +7,7 @@ from bedside_cloud.gateway.vitals import VITAL_OF, unit
 from bedside_profiles.readings import METRICS, Metric, RangeFlag
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.thresholds import Side, ThresholdRule
+from bedside_profiles.wire.alarm import AlarmKind
 
 SHAPES = {Priority.HIGH: "▲", Priority.MEDIUM: "◆", Priority.LOW: "●", Priority.INFO: "■"}
 """A shape an urgency, because colour alone must not say it."""
@@ -69,6 +70,26 @@ def birth(iso: str, now_ms: int) -> str:
     return f"{born.day} {born:%b %Y} ({years}{NO_BREAK}y)"
 
 
+TECHNICAL = {
+    "no_data": "No data from {device}",
+    "sensor_off": "Sensor off the body: {device}",
+    "battery_low": "Battery low: {device}",
+    "clock_fault": "Clock not set: {device}",
+    "cannot_alert_patient": "The hub cannot alert the patient: its sound does not work",
+    "plan_incomplete": "The hub follows only a part of the plan: it needs a newer version",
+}
+"""What keeps the patient from being measured or alerted, as a clinician reads it."""
+
+
+def technical_name(alert: Alert) -> str:
+    """A technical alert as words, with the device it is about."""
+    words = TECHNICAL.get(alert.condition)
+    if words is None:
+        device = f": {alert.device_id}" if alert.device_id else ""
+        return alarm_name(alert.condition, None, None) + device
+    return words.format(device=alert.device_id or "the hub")
+
+
 def condition_name(condition: str) -> str:
     """A condition as words."""
     return condition.replace("_", " ").replace(".", " ").capitalize()
@@ -95,6 +116,8 @@ def patience(rule: ThresholdRule) -> str:
 
 def headline(alert: Alert) -> str:
     """What happened, against which limit."""
+    if alert.kind is AlarmKind.TECHNICAL:
+        return technical_name(alert)
     if alert.metric is None or alert.limit is None or alert.side is None:
         return alarm_name(alert.condition, alert.metric, alert.side)
     label, relation = METRICS[alert.metric].label, alert.side.value

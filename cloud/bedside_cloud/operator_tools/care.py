@@ -45,6 +45,9 @@ from bedside_cloud.operator_tools.limits import TEMPLATES
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table
 from bedside_cloud.settings import DEFAULT_STATE
+from bedside_profiles.rules.cadence import CadenceRule
+from bedside_profiles.rules.rates import RateRule
+from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
 
 person = typer.Typer(help="People who log in.", no_args_is_help=True)
@@ -202,9 +205,7 @@ def release(device_id: Annotated[str, typer.Argument(help="The device.")], state
 @plan.command("set")
 def plan_set(
     who: PatientArgument,
-    rules: Annotated[
-        Path | None, typer.Option("--rules", help="A JSON file with the whole list of rules.", exists=True)
-    ] = None,
+    rules: Annotated[Path | None, typer.Option("--rules", help="A JSON file with all rules.", exists=True)] = None,
     template: Annotated[
         str | None, typer.Option("--template", help=f"A set of rules by name: {', '.join(TEMPLATES)}.")
     ] = None,
@@ -214,18 +215,23 @@ def plan_set(
 ) -> None:
     """Set the limits of a patient; the hub is sent a new plan.
 
+    A file is a list of thresholds, or an object with the lists rules, rates, cadences and technical.
+
     Example: bedside-cloud plan set 4711 --template adult --emergency-number 112
     """
     if (rules is None) == (template is None):
         raise typer.BadParameter("Give either --rules or --template.")
-    chosen = _read_rules(rules) if rules else _template(template or "")
+    chosen = _read_rules(rules) if rules else RuleFile(rules=_template(template or ""))
     request = LimitsRequest(
         patient_id=patient_id(state, who),
-        rules=chosen,
+        rules=chosen.rules,
+        rates=chosen.rates,
+        cadences=chosen.cadences,
+        technical=chosen.technical,
         emergency_number=emergency_number,
         call_back_number=call_back_number,
     )
-    _do(state, LIMITS_SET, request, f"{len(chosen)} rules are in force.")
+    _do(state, LIMITS_SET, request, f"{chosen.count} rules are in force.")
 
 
 @plan.command("template")
@@ -244,9 +250,26 @@ def _template(name: str) -> tuple[ThresholdRule, ...]:
     return TEMPLATES[name]
 
 
-def _read_rules(path: Path) -> tuple[ThresholdRule, ...]:
+class RuleFile(Message):
+    """The rules of a file, by kind. A file that is only a list holds thresholds."""
+
+    rules: tuple[ThresholdRule, ...] = ()
+    rates: tuple[RateRule, ...] = ()
+    cadences: tuple[CadenceRule, ...] = ()
+    technical: tuple[TechnicalRule, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.rules) + len(self.rates) + len(self.cadences) + len(self.technical)
+
+
+def _read_rules(path: Path) -> RuleFile:
+    content = path.read_bytes()
     try:
-        return TypeAdapter(tuple[ThresholdRule, ...]).validate_json(path.read_bytes())
+        if content.lstrip().startswith(b"["):
+            return RuleFile(rules=TypeAdapter(tuple[ThresholdRule, ...]).validate_json(content))
+        return RuleFile.model_validate_json(content)
     except ValidationError as wrong:
         first = wrong.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -37,6 +37,7 @@ from bedside_cloud.database.pool import Connection, Database
 from bedside_cloud.database.times import to_time
 from bedside_cloud.registry import store
 from bedside_cloud.registry.episodes import may_move
+from bedside_cloud.registry.limits import problem, rules_of
 from bedside_cloud.registry.periods import overlaps
 from bedside_cloud.registry.plans import PlanIssuer, open_state
 from bedside_profiles.errors import MalformedError
@@ -201,9 +202,9 @@ class Endpoints:
         return Done(changed=added)
 
     async def set_limits(self, request: LimitsRequest) -> Done:
-        rule_ids = [rule.rule_id for rule in request.rules]
-        if len(set(rule_ids)) != len(rule_ids):
-            raise RefusedError(400, "A rule's id stands twice.")
+        wrong = problem(rules_of(request))
+        if wrong is not None:
+            raise RefusedError(400, wrong)
         async with self._patient(request.patient_id) as connection:
             if await store.limits_in_force(connection, request.patient_id) == request:
                 return Done(changed=False)

@@ -11,10 +11,9 @@ from bedside_cloud.contracts.registry import EpisodeState
 from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.queries import Queries
 from bedside_cloud.database.times import to_ms
+from bedside_cloud.registry.limits import kept
 from bedside_cloud.registry.signing import PlanSigner
-from bedside_profiles.rules.thresholds import ThresholdRule
-from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
-from bedside_profiles.wire.fields import from_map
+from bedside_profiles.wire.careplan import CarePlan, PlannedDevice, needs_of
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 
 SQL = Queries(Path(__file__).parent / "queries.sql")
@@ -47,7 +46,8 @@ class PlanIssuer:
         await connection.execute(SQL["lock_hub"], {"hub_id": hub_id})
         both = {"hub_id": hub_id, "patient_id": patient_id}
         limits = await fetch_all(connection, SQL["limits_in_force"], both)
-        raw_rules, emergency_number, call_back_number = limits[0] if limits else ([], "", "")
+        raw_rules, emergency_number, call_back_number, raw_further = limits[0] if limits else ([], "", "", {})
+        rules = kept(raw_rules, raw_further)
         devices = await fetch_all(connection, SQL["devices_of_patient"], both)
         newest = (await fetch_all(connection, SQL["newest_version_of_hub"], both))[0][0]
         known = await fetch_all(connection, SQL["plan_id_of_pair"], both)
@@ -60,13 +60,17 @@ class PlanIssuer:
             patient_id=patient_id,
             issued_at_ms=to_ms(now),
             active=active,
-            rules=tuple(from_map(ThresholdRule, rule) for rule in raw_rules),
+            rules=rules.thresholds,
             devices=tuple(
                 PlannedDevice(device_id, to_ms(from_at), None if until_at is None else to_ms(until_at))
                 for device_id, from_at, until_at in devices
             ),
             emergency_number=emergency_number,
             call_back_number=call_back_number,
+            rates=rules.rates,
+            cadences=rules.cadences,
+            technical=rules.technical,
+            needs=needs_of(rules.rates, rules.cadences, rules.technical),
         )
         await connection.execute(
             SQL["insert_plan"],

@@ -142,11 +142,11 @@ LEFT JOIN placements ON placements.patient_id = patients.patient_id AND placemen
 ORDER BY patients.name, patients.mrn
 
 -- name: insert_limits
-INSERT INTO limits (patient_id, rules, emergency_number, call_back_number)
-VALUES (%(patient_id)s, %(rules)s, %(emergency_number)s, %(call_back_number)s)
+INSERT INTO limits (patient_id, rules, further, emergency_number, call_back_number)
+VALUES (%(patient_id)s, %(rules)s, %(further)s, %(emergency_number)s, %(call_back_number)s)
 
 -- name: limits_in_force
-SELECT rules, emergency_number, call_back_number
+SELECT rules, emergency_number, call_back_number, further
 FROM limits
 WHERE patient_id = %(patient_id)s
 ORDER BY limits_id DESC

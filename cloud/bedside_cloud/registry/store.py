@@ -27,6 +27,7 @@ from bedside_cloud.contracts.registry_administration import (
 )
 from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.times import to_ms, to_time
+from bedside_cloud.registry.limits import further, kept, rules_of
 from bedside_cloud.registry.periods import Period
 from bedside_cloud.registry.plans import SQL
 from bedside_profiles.rules.thresholds import ThresholdRule
@@ -119,10 +120,14 @@ async def limits_in_force(connection: Connection, patient_id: str) -> LimitsRequ
     rows = await fetch_all(connection, SQL["limits_in_force"], {"patient_id": patient_id})
     if not rows:
         return None
-    raw_rules, emergency_number, call_back_number = rows[0]
+    raw_rules, emergency_number, call_back_number, raw_further = rows[0]
+    rules = kept(raw_rules, raw_further)
     return LimitsRequest(
         patient_id=patient_id,
-        rules=_rules(raw_rules),
+        rules=rules.thresholds,
+        rates=rules.rates,
+        cadences=rules.cadences,
+        technical=rules.technical,
         emergency_number=emergency_number,
         call_back_number=call_back_number,
     )
@@ -135,6 +140,7 @@ async def insert_limits(connection: Connection, limits: LimitsRequest) -> None:
         {
             "patient_id": limits.patient_id,
             "rules": Jsonb([to_map(rule) for rule in limits.rules]),
+            "further": Jsonb(further(rules_of(limits))),
             "emergency_number": limits.emergency_number,
             "call_back_number": limits.call_back_number,
         },

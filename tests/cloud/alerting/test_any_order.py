@@ -33,7 +33,7 @@ from bedside_cloud.contracts.readings import StoredAlarm, StoredReading
 from bedside_cloud.contracts.registry import Plan
 from bedside_cloud.database.pool import Database
 from bedside_profiles.readings import Metric, Modality
-from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.priority import ORDER, Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmState
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.batches: list[tuple[StoredReading, ...]] = []
         self.versions: dict[str, int] = defaultdict(int)
         self.names: dict[str, str] = {}
+        self.urgency: dict[str, int] = defaultdict(int)
         self.connection: AsyncConnection[TupleRow] = self.do(self.connect())
 
     async def connect(self) -> AsyncConnection[TupleRow]:
@@ -89,6 +90,10 @@ class AnyOrder(RuleBasedStateMachine):
         for record in changed:
             assert record.version == self.versions[record.alert_id] + 1, "versions grow by one"
             self.versions[record.alert_id] = record.version
+            if ORDER.index(record.priority) > self.urgency[record.alert_id]:
+                # It waits for a person again.
+                self.urgency[record.alert_id] = ORDER.index(record.priority)
+                self.names.pop(record.alert_id, None)
 
     # What happens at home.
 
@@ -213,8 +218,8 @@ class AnyOrder(RuleBasedStateMachine):
     def what_is_stored_is_what_was_told_and_names_stay(self) -> None:
         records = {record.alert_id: record for record in self.records()}
         assert {alert_id: record.version for alert_id, record in records.items()} == dict(self.versions)
-        for alert_id, name in self.names.items():
-            assert records[alert_id].acknowledged_name == name
+        for alert_id, record in records.items():
+            assert record.acknowledged_name == self.names.get(alert_id)
 
     @invariant()
     def an_alert_is_active_exactly_while_somebody_holds_it(self) -> None:

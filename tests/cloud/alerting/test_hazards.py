@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,7 +25,7 @@ from bedside_cloud.database.pool import Database
 from bedside_cloud.database.projection import Projection
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.priority import Priority
-from bedside_profiles.wire.alarm import Alarm, AlarmState
+from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
 
 EARLIER, LATER = str(uuid.uuid4()), str(uuid.uuid4())
 STALE_SECONDS = STALE_AFTER_MS / 1000
@@ -184,3 +185,61 @@ async def test_a_hub_that_goes_silent_holds_what_it_raised(line: Timeline) -> No
     (alert,) = await line.listed()
     assert alert.active
     assert alert.sources[AlertSource.HUB].present
+
+
+async def test_two_silent_devices_are_two_alerts_and_each_is_over_by_itself(line: Timeline) -> None:
+    silent: dict[str, Any] = {"condition": "no_data", "kind": AlarmKind.TECHNICAL, "priority": Priority.MEDIUM}
+    await line.hub(10, episode=EARLIER, device_id="oximeter-1", **silent)
+    await line.hub(20, episode=LATER, device_id="strap-1", **silent)
+    (over,) = await line.hub(30, AlarmState.CLEARED, episode=EARLIER, device_id="oximeter-1", **silent)
+    assert (over.active, over.first.device_id) == (False, "oximeter-1")
+    active = [alert for alert in await line.listed() if alert.active]
+    assert [(alert.first.device_id, alert.first.kind) for alert in active] == [("strap-1", AlarmKind.TECHNICAL)]
+
+
+async def test_a_technical_alarm_is_an_alert_of_its_own_beside_the_patients(line: Timeline) -> None:
+    await line.hub(10, episode=EARLIER, device_id="oximeter-1")
+    await line.hub(
+        20,
+        episode=LATER,
+        device_id="oximeter-1",
+        condition="sensor_off",
+        kind=AlarmKind.TECHNICAL,
+    )
+    await line.hub(
+        30, AlarmState.CLEARED, episode=LATER, device_id="oximeter-1", condition="sensor_off", kind=AlarmKind.TECHNICAL
+    )
+    active = [alert for alert in await line.listed() if alert.active]
+    assert [alert.first.condition for alert in active] == ["spo2_low"], "lost contact that is over has hidden nothing"
+
+
+async def test_an_alert_that_becomes_more_urgent_waits_for_a_person_again(line: Timeline) -> None:
+    (alert,) = await line.hub(10, episode=EARLIER, priority=Priority.MEDIUM)
+    await line.acknowledge(alert.alert_id, 20)
+    (same,) = await line.hub(30, AlarmState.UPDATED, episode=EARLIER, priority=Priority.MEDIUM)
+    assert same.acknowledged_name == "nurse", "a later value alone takes nothing back"
+    (worse,) = await line.hub(40, AlarmState.UPDATED, episode=EARLIER, priority=Priority.HIGH)
+    assert (worse.alert_id, worse.priority, worse.acknowledged_name) == (alert.alert_id, Priority.HIGH, None)
+    again = await line.acknowledge(alert.alert_id, 50, name="physician")
+    assert again.acknowledged_name == "physician"
+    changes = [row["change"] for row in line.rows("alert_history")]
+    assert changes == ["raised", "acknowledged", "raised", "raised", "acknowledged"]
+
+
+async def test_what_the_cloud_sees_getting_worse_makes_its_alert_more_urgent(line: Timeline) -> None:
+    milder = rule(priority=Priority.MEDIUM, extreme_priority=Priority.HIGH)
+    plan = PLAN.model_copy(update={"rules": (milder,)})
+    await line.readings((0, 85), (12, 85), plan=plan)
+    (alert,) = await line.listed()
+    assert alert.priority is Priority.MEDIUM
+    (worse,) = await line.readings((20, 74), plan=plan)
+    assert (worse.alert_id, worse.priority, worse.value) == (alert.alert_id, Priority.HIGH, 74)
+    (over,) = await line.readings((30, 95), plan=plan)
+    assert not over.active
+
+
+async def test_an_episode_that_was_over_before_the_hub_knew_is_over_and_stays_listed(line: Timeline) -> None:
+    await line.hub(-7200, episode=EARLIER, retrospective=True)
+    await line.hub(-3600, AlarmState.CLEARED, episode=EARLIER, retrospective=True)
+    (alert,) = await line.listed()
+    assert (alert.active, alert.acknowledged_at_ms) == (False, None)

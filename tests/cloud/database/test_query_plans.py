@@ -32,7 +32,7 @@ LANES = {
     "rejected": ["{}"] * 2,
 }
 SPAN = {"patient_id": PATIENT, "metric": "spo2", "from_at": NOON - timedelta(hours=4), "until_at": NOON}
-CONDITION = {"patient_id": PATIENT, "condition": "condition_3", "test": False, "at": NOON}
+CONDITION = {"patient_id": PATIENT, "condition": "condition_3", "device_id": "", "test": False, "at": NOON}
 
 STATEMENTS: tuple[tuple[str, str, str, dict[str, Any], frozenset[str]], ...] = (
     ("ingest", "ingest/queries.sql", "lock_lanes", LANES, frozenset()),

@@ -20,6 +20,7 @@ from bedside_cloud.gateway.wording import (
 )
 from bedside_profiles.readings import Metric, RangeFlag
 from bedside_profiles.rules.thresholds import Side
+from bedside_profiles.wire.alarm import AlarmKind
 
 
 def plain(text: str) -> str:
@@ -53,8 +54,12 @@ def test_a_spot_value_was_and_did_not_fall() -> None:
 def test_a_reading_without_a_number_and_a_technical_alarm_have_sentences_too() -> None:
     flagged = alert(value=None, range_flag=RangeFlag.BELOW)
     assert "Oxygen saturation was below what the device can measure, below the limit" in sentence(flagged, NOON_MS)
-    technical = alert(condition="sensor_off", metric=None, limit=None, side=None)
-    assert sentence(technical, NOON_MS).startswith("Sensor off, for 10 s")
+    technical = alert(condition="sensor_off", kind=AlarmKind.TECHNICAL, device_id="oximeter-1", metric=None)
+    assert sentence(technical, NOON_MS).startswith("Sensor off the body: oximeter-1, for 10 s")
+    hub = alert(condition="cannot_alert_patient", kind=AlarmKind.TECHNICAL, metric=None)
+    assert sentence(hub, NOON_MS).startswith("The hub cannot alert the patient: its sound does not work, for 10 s")
+    overdue = alert(condition="weight_overdue", kind=AlarmKind.TECHNICAL)
+    assert sentence(overdue, NOON_MS).startswith("Weight overdue, for 10 s")
 
 
 def test_who_has_it() -> None:

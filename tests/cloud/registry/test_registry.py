@@ -41,7 +41,10 @@ from bedside_cloud.engines.certificates.authority import certificate_der, common
 from bedside_cloud.engines.certificates.signing import is_signed_by
 from bedside_cloud.registry.run import main
 from bedside_profiles.readings import Metric
+from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.rates import Direction, RateRule
+from bedside_profiles.rules.technical import TechnicalKind, TechnicalRule
 from bedside_profiles.rules.thresholds import Side, ThresholdRule
 from bedside_profiles.wire.careplan import CarePlan
 from bedside_profiles.wire.command import Outcome, Reply
@@ -338,3 +341,38 @@ async def test_the_same_record_number_is_the_same_patient(office: Office) -> Non
     assert await office.patient(PATIENT.model_copy(update={"name": "Corrected Name"})) == first
     roll = (await office.operator.request(registry_administration.PATIENTS_ALL, Empty(), PatientRoll)).patients
     assert [(patient.name, patient.episode_state) for patient in roll] == [("Corrected Name", None)]
+
+
+async def test_rules_of_every_kind_reach_the_hub(office: Office) -> None:
+    patient_id = await office.patient()
+    await office.serve(patient_id)
+    rate = RateRule("gain", 1, "weight_gain", Metric.BODY_WEIGHT, Direction.RISE, 2.0, 259_200_000, Priority.MEDIUM, 1)
+    cadence = CadenceRule("weight", 1, "weight_overdue", Metric.BODY_WEIGHT, Priority.LOW, at_minutes=(480,))
+    silence = TechnicalRule("silent", 1, TechnicalKind.NO_DATA, Priority.MEDIUM, 60_000, OXIMETER)
+    wanted = LimitsRequest(
+        patient_id=patient_id, rules=(RULE,), rates=(rate,), cadences=(cadence,), technical=(silence,)
+    )
+    before = (await office.newest_plans()).plans[0].version
+    assert await office.done(registry_administration.LIMITS_SET, wanted)
+    assert not await office.done(registry_administration.LIMITS_SET, wanted), "it was so already"
+    plan = await office.plan_where(before + 1)
+    assert (plan.rules, plan.rates, plan.cadences, plan.technical) == ((RULE,), (rate,), (cadence,), (silence,))
+    assert plan.needs == ("rates", "cadences", "technical")
+    assert plan.not_understood() == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((RULE, RULE), "stands twice"),
+        ((replace(RULE, onset_delay_ms=365 * 86_400_000),), "onset_delay_ms"),
+        ((replace(RULE, limit=float("nan"), clear_limit=None),), "limit"),
+        ((replace(RULE, rule_id="Has Spaces"),), "rule_id"),
+    ],
+)
+async def test_rules_that_no_hub_would_follow_are_not_signed(
+    office: Office, rules: tuple[ThresholdRule, ...], said: str
+) -> None:
+    patient_id = await office.patient()
+    with pytest.raises(RefusedError, match=said):
+        await office.done(registry_administration.LIMITS_SET, LimitsRequest(patient_id=patient_id, rules=rules))
