@@ -48,7 +48,10 @@ class Leaf:
     def sign(self, message: CarePlan | Command) -> SignedDocument:
         """The message as the registry would sign it."""
         kind = DocumentKind.CARE_PLAN if isinstance(message, CarePlan) else DocumentKind.COMMAND
-        body = encode(message)
+        return self.sign_body(kind, encode(message))
+
+    def sign_body(self, kind: DocumentKind, body: bytes) -> SignedDocument:
+        """Whatever body, as the registry would sign it."""
         signature = self.key.sign(signing_input(kind, body), ec.ECDSA(hashes.SHA256()))
         return SignedDocument(SCHEMA_VERSION, kind, body, (self.der, *(der(one) for one in self.issuers)), signature)
 
