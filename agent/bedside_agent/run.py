@@ -39,6 +39,7 @@ from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
+from bedside_profiles.wire.command import Outcome
 from bedside_profiles.wire.events import EventField
 from bedside_profiles.wire.fields import to_map
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -231,7 +232,11 @@ class Agent:
             self._link.report_status()
 
     async def _on_plan(self, document: SignedDocument) -> None:
-        self._link.reply(await self._keeper.offer(document))
+        reply = await self._keeper.offer(document)
+        if reply.reason:
+            kind = "plan_refused" if reply.outcome is Outcome.REFUSED else "plan_incomplete"
+            self._note(kind, EventField("reason", reply.reason))
+        self._link.reply(reply)
 
     async def _on_command(self, document: SignedDocument) -> None:
         self._link.reply(await self._commands.follow(document))

@@ -4,7 +4,7 @@ The alarms are the difference between the findings and what stands. So an active
 cleared, an episode cannot be raised twice, and what got worse is said again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bedside_agent.alarms.lateness import Past
@@ -35,9 +35,9 @@ def conclude(
     findings: Iterable[Finding],
     now: Instant,
     new_episode: NewEpisode,
-    reading: Reading | None = None,
+    readings: Sequence[Reading] = (),
 ) -> Concluded:
-    """Hold what stands against what is present; `reading` is what changed it."""
+    """Hold what stands against what is present; `readings` are what changed it."""
     present = _merged(findings)
     after, alarms = dict(standing), list[Alarm]()
     for key, found in present.items():
@@ -56,7 +56,7 @@ def conclude(
                 alarms.append(_alarm(plan, stands, now, AlarmState.UPDATED))
         after[key] = stands
     for key in [key for key in after if key not in present]:
-        alarms.append(_cleared(plan, after.pop(key), now, reading))
+        alarms.append(_cleared(plan, after.pop(key), now, readings))
     return Concluded(after, tuple(alarms))
 
 
@@ -92,10 +92,11 @@ def _is_worse(found: Finding, said: Finding) -> bool:
     return ORDER.index(found.priority) > ORDER.index(said.priority) or found.level > said.level
 
 
-def _cleared(plan: CarePlan, stands: Standing, now: Instant, reading: Reading | None) -> Alarm:
+def _cleared(plan: CarePlan, stands: Standing, now: Instant, readings: Sequence[Reading]) -> Alarm:
     alarm = _alarm(plan, stands, now, AlarmState.CLEARED)
     said = stands.said
-    if reading is None or reading.metric is not said.metric:
+    reading = next((one for one in readings if one.metric is said.metric), None)
+    if reading is None:
         return alarm
     ending = as_input(reading, taken_ms(reading, now))
     inputs = (said.onset, ending) if said.onset else (ending,)

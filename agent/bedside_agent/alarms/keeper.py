@@ -85,16 +85,22 @@ class AlarmKeeper:
         live = [reading for reading in readings if not lateness.is_late(reading, now)]
         if live:
             mind = technical.hear(mind, readings[0].device_id, live, now)
+        together = list[Reading]()
         for reading in readings:
+            if any(one.metric is reading.metric for one in together):
+                # Two values of one quantity in a frame: what the first raised, the second may end.
+                mind, said = self._conclude(plan, mind, now, together)
+                alarms += said
+                together.clear()
+            together.append(reading)
             mind = planned.observe(plan, physiological.follow(plan, mind, reading, now), reading, now)
             if lateness.is_late(reading, now):
                 mind, over = lateness.observe(plan, mind, reading, now)
                 alarms += self._past(plan, over, now)
             else:
                 mind = physiological.observe(plan, mind, reading, now)
-            mind, said = self._conclude(plan, mind, now, reading)
-            alarms += said
-        return self._keep(before, mind, alarms, now)
+        mind, said = self._conclude(plan, mind, now, together)
+        return self._keep(before, mind, [*alarms, *said], now)
 
     def sensor_off(self, device_id: str, now: Instant) -> tuple[Alarm, ...]:
         """The device said, without giving a reading, that its sensor is not on the body."""
@@ -188,9 +194,9 @@ class AlarmKeeper:
         return self._keep(before, mind, alarms, now)
 
     def _conclude(
-        self, plan: CarePlan, mind: Mind, now: Instant, reading: Reading | None = None
+        self, plan: CarePlan, mind: Mind, now: Instant, readings: Sequence[Reading] = ()
     ) -> tuple[Mind, tuple[Alarm, ...]]:
-        concluded = conclude(plan, mind.standing, self._findings(plan, mind, now), now, _new_episode, reading)
+        concluded = conclude(plan, mind.standing, self._findings(plan, mind, now), now, _new_episode, readings)
         return replace(mind, standing=concluded.standing), concluded.alarms
 
     def _findings(self, plan: CarePlan, mind: Mind, now: Instant) -> Iterator[Finding]:

@@ -12,7 +12,13 @@ from bedside_agent.alarms.watching import is_watched
 from bedside_agent.clock import Instant
 from bedside_profiles.readings import ClockQuality, Metric, Modality, Quality, Reading
 from bedside_profiles.rules.priority import Priority
-from bedside_profiles.rules.technical import TechnicalKind, TechnicalRule, battery_priority, is_low
+from bedside_profiles.rules.technical import (
+    SHORTEST_SILENCE_MS,
+    TechnicalKind,
+    TechnicalRule,
+    battery_priority,
+    is_low,
+)
 from bedside_profiles.wire.alarm import AlarmKind
 from bedside_profiles.wire.careplan import CarePlan
 
@@ -97,6 +103,8 @@ def findings(
     """What is present now. `alarming` are devices on whose word a physiological alarm is active."""
     rules = (*plan.technical, *fallback)
     for heard in mind.heard.values():
+        if now.monotonic_ms - heard.at_ms < SHORTEST_SILENCE_MS:
+            continue
         rule = _rule(rules, TechnicalKind.NO_DATA, heard.device_id, heard.metric)
         if rule is not None and now.monotonic_ms - heard.at_ms >= rule.delay_ms:
             yield _of_device(rule, heard.device_id, heard.at_utc_ms, now, alarming, heard.metric)

@@ -9,6 +9,9 @@ from bedside_profiles.readings import Metric
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.thresholds import Delay
 
+SHORTEST_SILENCE_MS = 10_000
+"""Shorter pauses are no silence: some devices speak every few seconds."""
+
 Percent = Annotated[int, Between(0, 100)]
 
 RECOVERED_PERCENT = 5
@@ -52,7 +55,7 @@ class TechnicalRule:
             raise ValueError("a battery is critical above the limit of low")
         if self.metric is not None and self.kind is not TechnicalKind.NO_DATA:
             raise ValueError("only missing data are missing of a metric")
-        if self.kind is TechnicalKind.NO_DATA and self.delay_ms < 10_000:
+        if self.kind is TechnicalKind.NO_DATA and self.delay_ms < SHORTEST_SILENCE_MS:
             raise ValueError("a device may be silent for ten seconds")
 
 
