@@ -20,7 +20,7 @@ from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import GENERATION, Store
 from bedside_agent.clock import Clock, SystemClock
 from bedside_agent.collect.station import Station
-from bedside_agent.errors import StoreWriteError
+from bedside_agent.errors import DamagedStoreError, StoreError
 from bedside_agent.health import Report, answering
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.radio.central import Central
@@ -296,7 +296,9 @@ class Agent:
                 gone = await self._store.retain()
                 if gone:
                     log.info("buffer.retained", extra={"deleted": gone})
-            except StoreWriteError as error:
+            except DamagedStoreError:
+                raise
+            except StoreError as error:
                 # What could not be deleted now can be deleted later; nothing depends on it.
                 log.warning("buffer.retain_failed", extra={"reason": error.what})
             await asyncio.sleep(RETAIN_SECONDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bedside_agent.buffer.ranges import Ranges
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event
+from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.topics import UpLane
 
 LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
@@ -47,9 +47,12 @@ class Kept:
 
 @dataclass(slots=True)
 class Group:
-    """What one transaction writes. Readings, alarms and events carry their sequences; a state of None is removed."""
+    """What one transaction writes. All items carry their sequences; a state of None is removed.
 
-    readings: list[Reading] = field(default_factory=list)
+    `readings` hold gaps where the disk took nothing for so long that memory was short.
+    """
+
+    readings: list[Reading | Gap] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     state: dict[str, bytes | None] = field(default_factory=dict)
@@ -57,7 +60,7 @@ class Group:
     marks: dict[UpLane, Mark] = field(default_factory=dict)
     forget_settled: bool = False
 
-    def by_lane(self) -> dict[UpLane, Sequence[Reading] | Sequence[Alarm] | Sequence[Event]]:
+    def by_lane(self) -> dict[UpLane, Sequence[Reading | Gap] | Sequence[Alarm] | Sequence[Event]]:
         """The items, each lane's in their order."""
         return {UpLane.READINGS: self.readings, UpLane.ALARMS: self.alarms, UpLane.EVENTS: self.events}
 

@@ -61,14 +61,18 @@ class Holdings:
         for key, these in ranges.items():
             self._shelves[key] = self._shelves[key].found(normalise(these))
 
+    def present(self, lane: UpLane, range_: Range) -> None:
+        """These items of the present opening can be fetched: they are on the disk, or adrift."""
+        key = (self._number, lane)
+        self._shelves[key] = self._shelves[key].found((range_,))
+
     # Commits -----------------------------------------------------------------------------------------------------
 
     def advance(self, group: Group) -> None:
         """The group is on the disk."""
         for lane, items in group.by_lane().items():
             if items:
-                key = (self._number, lane)
-                self._shelves[key] = self._shelves[key].with_last(span(items[-1])[1])
+                self.present(lane, (span(items[0])[0], span(items[-1])[1]))
         for lane, mark in group.marks.items():
             key = (self._number, lane)
             age = self._ages[key]

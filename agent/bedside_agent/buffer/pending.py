@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from bedside_agent.buffer.contents import Group
+from bedside_agent.buffer.retention import gap_for, joined, thin
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event
+from bedside_profiles.wire.events import Event, Gap
 
 MOST_PENDING = 20_000
 """Readings that may wait for the disk: minutes at any plausible rate, a few MB of memory."""
@@ -101,6 +102,25 @@ class Pending:
             self._something.clear()
             self._urgent.clear()
         return group, futures
+
+    def events(self) -> tuple[Event, ...]:
+        """Events that wait for the next group."""
+        return tuple(self._group.events)
+
+    def thin(self) -> None:
+        """Keep less of what waits, as on a full disk: lowest, highest and middle of a minute, then the newest alone.
+
+        What goes leaves a gap. Only while the disk takes nothing: the rules must hear the next reading all the same.
+        """
+        readings = [one for one in self._group.readings if isinstance(one, Reading)]
+        if len(readings) < MOST_PENDING:
+            return
+        stay = {one.seq for one in thin(readings)}
+        if len(stay) > MOST_PENDING // 2:
+            stay = {one.seq for one in readings[-MOST_PENDING // 2 :]}
+        kept = [one if isinstance(one, Gap) or one.seq in stay else gap_for(one) for one in self._group.readings]
+        self._group.readings = [one for one in joined(kept) if isinstance(one, Reading | Gap)]
+        self._has_room.set()
 
     async def room(self) -> None:
         """Wait while too many readings wait for the disk."""

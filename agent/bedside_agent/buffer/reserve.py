@@ -1,6 +1,7 @@
 """Room that is set aside on the disk, so that an alarm always fits: a file that is given up when there is no other."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ LEAST_BYTES = 128 * 2**10
 
 MARGIN_BYTES = 256 * 2**10
 """Left on the disk beside the reserve: the log must be able to grow, or no room could ever be made."""
+
+log = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -32,17 +35,27 @@ class Reserve:
             return 0
 
     def release(self) -> bool:
-        """Give the room up; False when there was none."""
+        """Give the room up; False when there was none, or the disk lets go of nothing."""
         held = self.held_bytes > 0
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            self._say_failing(error)
+            return False
         return held
 
     def refill(self) -> None:
-        """Set aside as much of the wanted room as there is. OSError when the disk fails, not when it is full."""
+        """Set aside as much of the wanted room as there is: none on a disk that fails. The store's commits say so."""
         held = self.held_bytes
         size = min(self._size, held + free_bytes(self._path.parent) - MARGIN_BYTES)
         if size > held and size >= LEAST_BYTES:
-            self._allocate(size)
+            try:
+                self._allocate(size)
+            except OSError as error:
+                self._say_failing(error)
+
+    def _say_failing(self, error: OSError) -> None:
+        log.debug("buffer.reserve_not_kept", extra={"reason": str(error)})
 
     def _allocate(self, size: int) -> None:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -11,7 +11,7 @@ from bedside_profiles.wire.topics import UpLane
 class Shelf:
     """`first` to `last` are on the disk (nothing while `last` is below `first`), except what is `absent`.
 
-    `settled` never reaches beyond `last`: a receipt cannot settle what was not yet written.
+    `settled` never reaches beyond `last`: a receipt cannot settle what was not yet written, or sent from memory.
     """
 
     number: int
@@ -30,10 +30,6 @@ class Shelf:
         """How many items no receipt covers."""
         return count(self.waiting())
 
-    def with_last(self, last: int) -> "Shelf":
-        """After a commit."""
-        return replace(self, last=last)
-
     def settle(self, ranges: Iterable[Range]) -> "Shelf":
         """After a receipt. What an older receipt named stays: receipts may arrive in any order."""
         settled = union(self.settled, intersect(normalise(ranges), normalise([(1, self.last)])))
@@ -44,7 +40,10 @@ class Shelf:
         return replace(self, settled=NOTHING)
 
     def found(self, ranges: Ranges) -> "Shelf":
-        """After rows were saved from a damaged store: they are there, and what lies between them is not yet."""
+        """There is something where nothing was known to be: after a commit, or when it is saved from a damaged store.
+
+        What lies between is not there yet.
+        """
         before = self._all()
         first, last = ranges[0][0], ranges[-1][1]
         if before:

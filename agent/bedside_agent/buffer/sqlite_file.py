@@ -73,7 +73,8 @@ class SqliteFile:
 
     def pragma(self, name: str) -> int:
         """A number that SQLite knows of the file."""
-        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+        with self.reading():
+            return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     @contextmanager
     def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:

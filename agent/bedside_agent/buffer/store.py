@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bedside_agent.buffer import retention
+from bedside_agent.buffer.adrift import OVERDUE_SECONDS, Adrift
 from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import LANES, Damaged
+from bedside_agent.buffer.contents import LANES, Damaged, Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.holdings import Holdings
 from bedside_agent.buffer.pending import Pending
@@ -23,7 +24,7 @@ from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtrac
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.writer import Writer
 from bedside_agent.clock import Clock
-from bedside_agent.errors import StoreWriteError
+from bedside_agent.errors import DamagedStoreError, StoreError, StoreWriteError
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, EventField
@@ -34,12 +35,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 GENERATION = "cloud.generation"
+MOST_FAILED_READS = 10
+READ_RETRY_SECONDS = 1.0
 SALVAGE_RETRY_SECONDS = 60.0
 """Between two attempts while the disk is full or failing."""
 
 
 class Store:
-    """One opening of the buffer. `committed` is called on the event loop after each commit of items."""
+    """One opening of the buffer. `committed` is called on the event loop when there may be more to fetch."""
 
     def __init__(self, database: Database, clock: Clock, commit_window_ms: int, thread: ThreadPoolExecutor) -> None:
         """Blocks: what the file holds is looked up."""
@@ -59,8 +62,12 @@ class Store:
             self._holdings,
             clock,
             commit_window_ms / 1000,
-            lambda: self.committed(),
+            self._landed,
+            self._overdue,
         )
+        self._adrift = Adrift()
+        self._is_failing_told = False
+        self._reads_failed = 0
         self._writing: asyncio.Task[None] | None = None
         self._salvaging: asyncio.Task[None] | None = None
 
@@ -123,15 +130,24 @@ class Store:
         return readings, self._pending.add_readings(readings)
 
     def append_alarm(self, draft: Alarm, state: Mapping[str, bytes | None] = {}) -> tuple[Alarm, asyncio.Future[None]]:
-        """Commit the alarm at once and alone, together with the rule `state` that made it."""
+        """Commit the alarm at once and alone, together with the rule `state` that made it.
+
+        When the disk has not taken it within `OVERDUE_SECONDS`, it can be fetched all the same, under its identity.
+        """
         alarm = replace(draft, seq=self._take(UpLane.ALARMS))
         self._state_now(state)
-        return alarm, self._pending.add_alarm(alarm, state)
+        future = self._pending.add_alarm(alarm, state)
+        # Behind a commit that hangs, none of its own would begin in time.
+        asyncio.get_running_loop().call_later(OVERDUE_SECONDS, self._set_adrift_unless_done, alarm, future)
+        return alarm, future
 
     def append_event(self, draft: Event) -> tuple[Event, asyncio.Future[None]]:
         """Keep an event; it is committed with the next group."""
         event = replace(draft, seq=self._take(UpLane.EVENTS))
-        return event, self._pending.add_event(event)
+        future = self._pending.add_event(event)
+        if self._is_failing_told:
+            self._set_adrift(UpLane.EVENTS, event)
+        return event, future
 
     def put_state(self, values: Mapping[str, bytes | None]) -> asyncio.Future[None]:
         """Keep named values (None removes one), committed with the next group. `state` shows them at once."""
@@ -139,7 +155,13 @@ class Store:
         return self._pending.add_state(values)
 
     async def room(self) -> None:
-        """Wait while more is pending than the disk keeps up with."""
+        """Wait while more is pending than the disk keeps up with.
+
+        When it takes nothing at all, what is pending is thinned instead: whoever waits could raise no alarm.
+        """
+        if self._is_failing_told:
+            self._pending.thin()
+            return
         await self._pending.room()
 
     def _take(self, lane: UpLane) -> int:
@@ -170,9 +192,17 @@ class Store:
         return self._holdings.waiting()
 
     async def fetch(self, shelf: Shelf, wanted: Range, rows: int) -> tuple[Item | Damaged, ...]:
-        """At most `rows` items of `wanted`. Sequences found to be absent are taken off the shelf's waiting list."""
+        """At most `rows` items of `wanted`. Sequences found to be absent are taken off the shelf's waiting list.
+
+        Nothing, although there is something: the disk could not be read, or an alarm that it did not take goes first.
+        DamagedStoreError when the file is damaged: the next start puts it aside.
+        """
         first, last = wanted
-        items = await self._on_thread(self._database.fetch, shelf.number, shelf.lane, first, last, rows)
+        if shelf.store_id == self.store_id and (adrift := self._adrift.within(shelf.lane, wanted)):
+            return adrift[:rows]
+        items = await self._read(shelf, wanted, rows)
+        if items is None:
+            return ()
         spans = [(item.seq, item.seq) if isinstance(item, Damaged) else span(item) for item in items]
         seen_to = spans[-1][1] if len(items) == rows else last
         holes = subtract(((first, seen_to),), normalise(spans))
@@ -187,6 +217,34 @@ class Store:
                 items = await self.fetch(shelf, (shelf.last, shelf.last), 1)
                 return items[0] if items and isinstance(items[0], Reading) else None
         return None
+
+    async def _read(self, shelf: Shelf, wanted: Range, rows: int) -> tuple[Item | Damaged, ...] | None:
+        """From the disk; None when it cannot be read now, or hangs while something that is adrift wants to be sent."""
+        news = self._adrift.news()
+        reading: asyncio.Future[tuple[Item | Damaged, ...]] = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._database.fetch, shelf.number, shelf.lane, *wanted, rows
+        )
+        try:
+            both: tuple[asyncio.Future[Any], ...] = (reading, news)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return None
+            items = reading.result()
+        except DamagedStoreError:
+            raise
+        except StoreError as error:
+            self._reads_failed += 1
+            if self._reads_failed >= MOST_FAILED_READS and self.failing is None:
+                # It can be written and not read: a bad sector, and all that waits behind it would wait for ever.
+                raise self._database.file.call_damaged(error.what) from error
+            log.error("buffer.read_failed", extra={"reason": error.what})
+            await asyncio.wait({news}, timeout=READ_RETRY_SECONDS)
+            return None
+        finally:
+            reading.add_done_callback(_look_at)
+            reading.cancel()
+        self._reads_failed = 0
+        return items
 
     # Receipts ----------------------------------------------------------------------------------------------------
 
@@ -229,6 +287,36 @@ class Store:
             self._holdings.forget_store(number)
         return gone
 
+    # A failing disk ----------------------------------------------------------------------------------------------
+
+    def _landed(self, group: Group) -> None:
+        for lane, items in group.by_lane().items():
+            for item in items:
+                self._adrift.landed(lane, item)
+        if self._is_failing_told and not group.alarms:
+            # An alarm alone proves little: it may have gone into the reserve of a full disk.
+            self._is_failing_told = False
+            self._note("store_works_again")
+        self.committed()
+
+    def _overdue(self, group: Group) -> None:
+        """The disk has not taken the group in time, and takes nothing after it."""
+        if not self._is_failing_told and self.failing is not None:
+            self._note("store_failing", EventField("reason", self.failing.what[:1000]))
+            self._is_failing_told = True
+        self._pending.thin()
+        for event in (*group.events, *self._pending.events()):
+            self._set_adrift(UpLane.EVENTS, event)
+
+    def _set_adrift_unless_done(self, alarm: Alarm, future: "asyncio.Future[None]") -> None:
+        if not future.done():
+            self._set_adrift(UpLane.ALARMS, alarm)
+
+    def _set_adrift(self, lane: UpLane, item: Alarm | Event) -> None:
+        self._adrift.add(lane, item)
+        self._holdings.present(lane, (item.seq, item.seq))
+        self.committed()
+
     # Salvage -----------------------------------------------------------------------------------------------------
 
     async def _salvage(self) -> None:
@@ -257,3 +345,9 @@ class Store:
 
     async def _on_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def _look_at(reading: "asyncio.Future[tuple[Item | Damaged, ...]]") -> None:
+    """What became of a read that nobody waits for any more."""
+    if not reading.cancelled() and (error := reading.exception()) is not None:
+        log.debug("buffer.late_read_failed", extra={"reason": str(error)})

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from bedside_agent.buffer import retention
+from bedside_agent.buffer.adrift import OVERDUE_SECONDS
 from bedside_agent.buffer.contents import Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.holdings import Holdings
 from bedside_agent.buffer.pending import Pending, window_seconds
 from bedside_agent.buffer.room import RoomMaker
 from bedside_agent.clock import Clock
-from bedside_agent.errors import StoreFullError, StoreWriteError
+from bedside_agent.errors import DamagedStoreError, StoreError, StoreFullError, StoreWriteError
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ class OnThread(Protocol):
 
 
 class Writer:
-    """Belongs to one event loop. `committed` is called after each commit of items."""
+    """Belongs to one event loop. `committed` is called after each commit of items, `overdue` when one takes too long.
+
+    `failing` says why nothing is committed, from the first refusal on, or from when a commit is overdue.
+    """
 
     def __init__(
         self,
@@ -46,7 +50,8 @@ class Writer:
         holdings: Holdings,
         clock: Clock,
         window_seconds: float,
-        committed: Callable[[], None],
+        committed: Callable[[Group], None],
+        overdue: Callable[[Group], None],
     ) -> None:
         self.failing: StoreWriteError | None = None
         self._database = database
@@ -56,6 +61,7 @@ class Writer:
         self._clock = clock
         self._window_seconds = window_seconds
         self._committed = committed
+        self._overdue = overdue
         self._room = RoomMaker(database)
         self._making_room = False
         self._hub_base_ms = database.hub_ms - clock.now().monotonic_ms
@@ -113,7 +119,27 @@ class Writer:
             await self._commit(*alarm)
 
     async def _commit(self, group: Group, futures: Futures) -> None:
-        """Commit, and try again while the disk refuses: nothing that was taken is given up.
+        """Commit, and try again while the disk refuses: nothing that was taken is given up."""
+        watch = asyncio.get_running_loop().call_later(OVERDUE_SECONDS, self._say_overdue, group)
+        try:
+            if not await self._commit_at_last(group):
+                for future in futures:
+                    future.cancel()
+                return
+        finally:
+            watch.cancel()
+        if self.failing is not None:
+            log.warning("buffer.commit_works_again")
+            self.failing = None
+        self._holdings.advance(group)
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+        if group.readings or group.alarms or group.events:
+            self._committed(group)
+
+    async def _commit_at_last(self, group: Group) -> bool:
+        """Commit; False when the store closes and the disk still refuses.
 
         Alarms go through while readings wait for room, and into the reserve when there is no other.
         """
@@ -123,26 +149,22 @@ class Writer:
             if full and urgent and await self._on_thread(self._database.reserve.release):
                 continue
             if self._pending.closed and attempts:
-                for future in futures:
-                    future.cancel()
-                return
+                return False
             attempts += 1
             if not (full and attempts % 2 and await self._gain_room(len(group.readings))):
                 await self._on_thread(self._database.reserve.refill)
                 await self._pending.pause(RETRY_SECONDS)
             if not urgent:
                 await self._commit_alarms(group)
-        if self.failing is not None:
-            log.warning("buffer.commit_works_again")
-            self.failing = None
         if urgent or attempts:
             await self._on_thread(self._database.reserve.refill)
-        self._holdings.advance(group)
-        for future in futures:
-            if not future.done():
-                future.set_result(None)
-        if group.readings or group.alarms or group.events:
-            self._committed()
+        return True
+
+    def _say_overdue(self, group: Group) -> None:
+        if self.failing is None:
+            self.failing = StoreWriteError("the buffer's disk takes nothing", fix="dmesg | tail")
+            log.error("buffer.commit_overdue")
+        self._overdue(group)
 
     async def _refusal(self, group: Group) -> StoreWriteError | None:
         try:
@@ -158,6 +180,15 @@ class Writer:
 
     async def _keep_room(self) -> None:
         """Make room before the disk is full, so that a commit need not wait for it."""
+        try:
+            await self._make_room_while_low()
+        except DamagedStoreError:
+            raise
+        except StoreError as error:
+            # The group is on the disk; whether there is room is asked again after the next one.
+            log.warning("buffer.room_unknown", extra={"reason": error.what})
+
+    async def _make_room_while_low(self) -> None:
         spare = await self._on_thread(self._database.spare_bytes)
         if spare >= retention.LOW_BYTES:
             await self._on_thread(self._database.reserve.refill)
@@ -193,7 +224,9 @@ class Writer:
                 return await self._make_room()
             finally:
                 await self._on_thread(self._database.reserve.refill)
-        except StoreWriteError as error:
+        except DamagedStoreError:
+            raise
+        except StoreError as error:
             log.warning("buffer.room_not_made", extra={"reason": error.what})
             return False
         if step is None:

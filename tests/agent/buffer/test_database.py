@@ -71,7 +71,7 @@ def test_a_second_agent_is_refused(path: Path) -> None:
 def test_what_was_committed_is_there_after_reopening_under_its_old_store(path: Path) -> None:
     first = Database(path, STORE)
     rows = [reading(value, seq=seq) for seq, value in ((1, 97.0), (2, 96.5))]
-    first.commit(Group(readings=rows, alarms=[alarm(seq=1)], events=[event(seq=1)], state={"a": b"1"}))
+    first.commit(Group(readings=[*rows], alarms=[alarm(seq=1)], events=[event(seq=1)], state={"a": b"1"}))
     first.commit(Group(settled={(first.store_number, UpLane.READINGS): ((1, 1),)}, marks={UpLane.READINGS: Mark(2, 5)}))
     first.close()
     second = Database(path, "1" * 32)
