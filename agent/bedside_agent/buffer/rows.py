@@ -52,7 +52,7 @@ QUALITIES = (
     Quality.DEVICE_CLOCK_UNSET,
 )
 MODALITIES = (Modality.CONTINUOUS, Modality.SPOT)
-CLOCK_QUALITIES = (ClockQuality.SYNCED, ClockQuality.UNSYNCED)
+CLOCK_QUALITIES = (ClockQuality.SYNCED, ClockQuality.UNSYNCED, ClockQuality.RESOLVED, ClockQuality.ESTIMATED)
 ATTRIBUTIONS = (Attribution.ASSIGNED, Attribution.QUARANTINED, Attribution.CONFIRMED)
 RANGE_FLAGS = (None, RangeFlag.ABOVE, RangeFlag.BELOW)
 
@@ -94,9 +94,12 @@ def pack_reading(reading: Reading, number_of: Callable[[str], int]) -> bytes:
     if reading.group is not None:
         has |= _HAS_GROUP
         _write_signed(tail, reading.seq - reading.group)
+    # Its second bit came later than its neighbours.
+    clock = CLOCK_QUALITIES.index(reading.clock_quality)
     small = (
         MODALITIES.index(reading.modality)
-        | CLOCK_QUALITIES.index(reading.clock_quality) << 1
+        | (clock & 1) << 1
+        | (clock >> 1) << 6
         | ATTRIBUTIONS.index(reading.attribution) << 2
         | RANGE_FLAGS.index(reading.range_flag) << 4
     )
@@ -158,7 +161,7 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
         taken_at_ms=taken_at_ms,
         boot_id=names[boot],
         monotonic_ms=monotonic_ms,
-        clock_quality=CLOCK_QUALITIES[small >> 1 & 1],
+        clock_quality=CLOCK_QUALITIES[small >> 1 & 1 | (small >> 6 & 1) << 1],
         range_flag=RANGE_FLAGS[small >> 4 & 3],
         quality=quality,
         device_time=device_time,
