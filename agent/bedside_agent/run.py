@@ -262,6 +262,7 @@ class Agent:
                 if (said := stands.said).condition != CANNOT_ALERT
             ],
             [rule.metric for rule in self._keeper.due()],
+            self._keeper.repeats(),
             self._alerts.notices,
             plan.emergency_number if plan else "",
             plan.call_back_number if plan else "",

@@ -70,4 +70,4 @@ async def test_no_working_sound_is_an_alarm(tmp_path: Path, line: SerialLine, lo
         report = await until(state, lambda report: report["alarms"] == ["cannot_alert_patient"])
         assert report["faults"] == ["cannot_alert_patient"]
         assert "audio open error" in report["signals_broken"]["sound"]
-        assert report["waiting"]["alarms"] == 1
+        await until(state, lambda report: report["waiting"]["alarms"] == 1)

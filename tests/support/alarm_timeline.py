@@ -1,11 +1,12 @@
 """A hub's alarms as a time line: what is said at which second, and what is heard of it, over the real store.
 
 Between two steps the keeper ticks as the agent does. A case is run as it stands, and again on a hub that does not know
-the time, on one whose clock is set right by a year in the middle, and with restarts on the way: none of it may
-change what is heard, nor when.
+the time, on one whose clock is set right by a year in the middle, with restarts, and with kills on the way: none of
+it may change what is heard, nor when.
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,11 +40,12 @@ class Bench:
         self.alarms: list[Alarm] = []
         self._directory = directory
         self._boots = 1
+        self._deaths = 0
         self.store: Store
         self.keeper: AlarmKeeper
 
     async def open(self) -> None:
-        self._directory.mkdir(exist_ok=True)
+        self._directory.mkdir(exist_ok=True, parents=True)
         self.store = await Store.open(self._directory / "buffer.db", self.clock, commit_window_ms=1)
         append = self.store.append_alarm
 
@@ -64,6 +66,15 @@ class Bench:
 
     async def restart(self) -> None:
         """The agent stops and starts again, at once."""
+        await self.store.close()
+        await self.open()
+
+    async def kill(self) -> None:
+        """The agent is gone without a word: what goes on is what was on the disk a commit later."""
+        await self.store.put_state({"alive": str(self.seconds).encode()})
+        self._deaths += 1
+        killed, self._directory = self._directory, self._directory.parent / f"after-{self._deaths}"
+        shutil.copytree(killed, self._directory, ignore=shutil.ignore_patterns("*.lock"))
         await self.store.close()
         await self.open()
 
@@ -205,7 +216,7 @@ def steady(value: float | RangeFlag, since: float, until: float, every: float = 
 
 
 CLOCKS = ("right", "1970", "a_year_ahead", "a_year_behind")
-VARIANTS = (*CLOCKS, "restarts")
+VARIANTS = (*CLOCKS, "restarts", "kills")
 
 
 async def play(
@@ -216,15 +227,15 @@ async def play(
     clock = ManualClock()
     if variant in wrong:
         clock = ManualClock(wrong[variant], ClockQuality.UNSYNCED)
-    bench = Bench(directory, clock)
+    bench = Bench(directory / "hub", clock)
     await bench.open()
     await bench.put_in_force(care_plan or plan())
     for place, step in enumerate(case.steps):
         bench.pass_until(step.at)
         if variant.startswith("a_year") and place == len(case.steps) // 2:
             clock.set_wall(NOON_MS + round(bench.seconds * 1000), ClockQuality.SYNCED)
-        if variant == "restarts" and place % (1 + len(case.steps) // 8) == 0:
-            await bench.restart()
+        if variant in ("restarts", "kills") and place % (1 + len(case.steps) // 8) == 0:
+            await (bench.restart() if variant == "restarts" else bench.kill())
         await step.happen(bench)
     await bench.store.close()
     return bench.heard, bench

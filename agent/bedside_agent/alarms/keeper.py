@@ -16,7 +16,7 @@ from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock, Instant
 from bedside_agent.errors import UntrustedError
 from bedside_profiles.errors import WireError
-from bedside_profiles.readings import Reading
+from bedside_profiles.readings import Metric, Reading
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmKind
@@ -75,6 +75,11 @@ class AlarmKeeper:
         return tuple(
             rule for rule in rules if rule.rule_id in cadences and cadences[rule.rule_id].reminded_ms is not None
         )
+
+    def repeats(self) -> tuple[Metric, ...]:
+        """Quantities whose single check was out of range and is to be repeated."""
+        waiting = [track for track in self._mind.tracks.values() if track.state.deadline_ms is not None]
+        return tuple(sorted({track.onset.metric for track in waiting if track.onset is not None}))
 
     def observe(self, readings: Sequence[Reading], now: Instant) -> tuple[Alarm, ...]:
         """Run the plan's rules on readings of one device that have their sequences; the alarms they raised or ended."""
@@ -172,8 +177,10 @@ class AlarmKeeper:
         now, before, mind = self._clock.now(), self._mind, self._mind
         missing = plan.not_understood()
         alarms: tuple[Alarm, ...] = ()
-        if self.plan is not None and (not plan.active or self.plan.patient_id != plan.patient_id):
-            ended = conclude(self.plan, mind.standing, (), now, _new_episode)
+        patients = {stands.patient_id for stands in mind.standing.values()}
+        patients |= {self.plan.patient_id} if self.plan is not None else set()
+        if not plan.active or patients - {plan.patient_id}:
+            ended = conclude(self.plan or plan, mind.standing, (), now, _new_episode)
             alarms, mind = ended.alarms, Mind(unsynced_since_ms=mind.unsynced_since_ms)
         mind = physiological.pass_time(plan, forget(plan, mind, now), now)
         self.plan = plan

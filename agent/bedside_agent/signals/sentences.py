@@ -45,6 +45,7 @@ TECHNICAL = {
 }
 OTHER = _("The monitor needs help. You do not need to do anything.")
 DUE = _("It is time to measure {about}.")
+AGAIN = _("Please rest for a moment, and then measure {about} again.")
 
 
 class Catalogue(gettext.NullTranslations):
@@ -86,6 +87,11 @@ def technical(say: Callable[[str], str], condition: str) -> tuple[str, ...]:
 def due(say: Callable[[str], str], metric: Metric) -> tuple[str, ...]:
     """A reminder of a planned measurement."""
     return (say(DUE).format(about=say(ABOUT.get(metric, SOMETHING))),)
+
+
+def again(say: Callable[[str], str], metric: Metric) -> tuple[str, ...]:
+    """A check that is to be repeated."""
+    return (say(AGAIN).format(about=say(ABOUT.get(metric, SOMETHING))),)
 
 
 def _whom(say: Callable[[str], str], emergency: str, call_back: str) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Situation:
 
     alarms: Sequence[Alarming] = ()
     due: Sequence[Metric] = ()
+    repeats: Sequence[Metric] = ()
     notices: Sequence[AlertNotice] = ()
     emergency_number: str = ""
     call_back_number: str = ""
@@ -103,7 +104,15 @@ class Signaller:
         now_ms = self._clock.now().monotonic_ms
         situation = self._situation()
         self._told = hear(self._told, situation.alarms, situation.notices)
-        self._told, wanted = decide(self._told, situation.alarms, situation.due, self._quiet, self._minute(), now_ms)
+        self._told, wanted = decide(
+            self._told,
+            situation.alarms,
+            situation.due,
+            self._quiet,
+            self._minute(),
+            now_ms,
+            situation.repeats,
+        )
         await self._give(wanted, situation, now_ms)
         for name, signal in self._signals.items():
             if self._gives(name):
@@ -137,8 +146,8 @@ class Signaller:
     def _pattern(self, wanted: Wanted, situation: Situation) -> Pattern:
         alarm = wanted.loud
         if alarm is None:
-            metric = wanted.due
-            said = sentences.due(self._say, metric) if metric else ()
+            said = sentences.due(self._say, wanted.due) if wanted.due else ()
+            said = sentences.again(self._say, wanted.again) if wanted.again else said
             return Pattern(Priority.INFO, repeats=False, sentences=said)
         if alarm.kind is AlarmKind.TECHNICAL:
             said = sentences.technical(self._say, alarm.condition)

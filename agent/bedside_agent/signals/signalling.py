@@ -16,6 +16,7 @@ from bedside_profiles.wire.alert import AlertNotice, AlertStage
 PAUSE_SECONDS = 600
 """How long somebody at home can make what stands be quiet; it ends early with anything that is new or worse."""
 
+AGAIN = "again:"
 DUE = "due:"
 """How the keys of reminders begin."""
 
@@ -55,7 +56,8 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be given now. `loud`: what sounds and is spoken of; `lit`: how the light blinks.
+    """What is to be given now. `loud`: what sounds and is spoken of; `lit`: how the light blinks; `due` and `again`:
+    what is to be measured.
 
     `key` differs whenever the sound has to begin anew; `once`: it does not repeat.
     """
@@ -63,6 +65,7 @@ class Wanted:
     lit: Priority | None = None
     loud: Alarming | None = None
     due: Metric | None = None
+    again: Metric | None = None
     once: bool = False
     key: tuple[str, int, int] | None = None
 
@@ -103,15 +106,25 @@ def pause(told: Told, alarms: Iterable[Alarming], now_ms: int) -> Told:
 
 
 def decide(
-    told: Told, alarms: Iterable[Alarming], due: Iterable[Metric], quiet: QuietHours, minute: int | None, now_ms: int
+    told: Told,
+    alarms: Iterable[Alarming],
+    due: Iterable[Metric],
+    quiet: QuietHours,
+    minute: int | None,
+    now_ms: int,
+    repeats: Iterable[Metric] = (),
 ) -> tuple[Told, Wanted]:
-    """What is to be given at this minute of the local day, and this monotonic millisecond: the most urgent first."""
+    """What is to be given at this minute of the local day, and this monotonic millisecond: the most urgent first.
+
+    `repeats` are checks to be made again, which is asked for at every hour: the patient has just made one.
+    """
     alarms = tuple(alarms)
+    repeated = {(AGAIN + metric.value, 0, 0): metric for metric in repeats}
     if now_ms >= told.paused_until_ms:
         told = replace(told, paused={})
     lit = max((one.priority for one in alarms), key=ORDER.index, default=None)
     waiting = {(DUE + metric.value, 0, 0): metric for metric in due}
-    keys = {*map(_key, alarms), *waiting}
+    keys = {*map(_key, alarms), *waiting, *repeated}
     told = replace(told, sounded=told.sounded & keys)
     for alarm in sorted(alarms, key=lambda one: one.urgency, reverse=True):
         if not _may_sound(told, alarm, quiet.holds(minute)):
@@ -122,6 +135,9 @@ def decide(
                 continue
             told = replace(told, sounded=told.sounded | {key})
         return told, Wanted(lit, alarm, once=once, key=key)
+    for key, metric in repeated.items():
+        if key not in told.sounded:
+            return replace(told, sounded=told.sounded | {key}), Wanted(lit, again=metric, once=True, key=key)
     for key, metric in waiting.items():
         if key not in told.sounded and not quiet.holds(minute):
             return replace(told, sounded=told.sounded | {key}), Wanted(lit, due=metric, once=True, key=key)

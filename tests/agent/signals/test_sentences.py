@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bedside_agent.signals import sentences
-from bedside_agent.signals.sentences import alarm, due, languages, technical, translator
+from bedside_agent.signals.sentences import again, alarm, due, languages, technical, translator
 from bedside_profiles.readings import Metric
 
 MARKED = re.findall(r'_\(("[^"]+")\)', Path(sentences.__file__).read_text())
@@ -23,6 +23,9 @@ def test_it_says_what_and_whom_to_call_and_no_value() -> None:
     )
     assert alarm(say, Metric.CUFF_PRESSURE, "", "") == ("Attention. One of your measurements needs attention.",)
     assert due(say, Metric.BODY_WEIGHT) == ("It is time to measure your weight.",)
+    assert again(say, Metric.SYSTOLIC_PRESSURE) == (
+        "Please rest for a moment, and then measure your blood pressure again.",
+    )
     assert technical(say, "no_data.spo2") == technical(say, "no_data")
     assert "help" in technical(say, "clock_fault")[0]
 

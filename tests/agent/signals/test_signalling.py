@@ -119,6 +119,15 @@ def test_a_reminder_is_said_once_by_day_and_after_alarms() -> None:
     assert decide(told, [], [Metric.BODY_WEIGHT], NIGHT, NOON, 1)[1] == Wanted()
 
 
+def test_a_repeat_is_asked_for_once_at_every_hour() -> None:
+    told, first = decide(Told(), [], [], NIGHT, MIDNIGHT, 0, [Metric.SYSTOLIC_PRESSURE])
+    assert (first.again, first.once) == (Metric.SYSTOLIC_PRESSURE, True)
+    told, second = decide(told, [], [], NIGHT, MIDNIGHT, 1, [Metric.SYSTOLIC_PRESSURE])
+    assert second == Wanted()
+    told, _ = decide(told, [], [], NIGHT, MIDNIGHT, 2, [])
+    assert decide(told, [], [], NIGHT, MIDNIGHT, 3, [Metric.SYSTOLIC_PRESSURE])[1].again is Metric.SYSTOLIC_PRESSURE
+
+
 def test_hours_within_a_day() -> None:
     siesta = QuietHours(14 * 60, 16 * 60)
     assert [siesta.holds(hour * 60) for hour in (13, 14, 15, 16)] == [False, True, True, False]

@@ -44,6 +44,15 @@ def test_a_physiological_alert_leads_a_technical_one() -> None:
     assert [one.alert.condition for one in card.alerts] == ["spo2_low", "sensor_off"]
 
 
+def test_a_hub_that_cannot_alert_its_patient_is_on_the_worklist() -> None:
+    mute = alert(kind=AlarmKind.TECHNICAL, condition="cannot_alert_patient", priority=Priority.MEDIUM, metric=None)
+    calm = patient(patient_id="calm", name="Calm")
+    first, second = worklist([calm, patient()], [], [mute], NOON_MS)
+    assert first.worst is not None
+    assert first.worst.headline.startswith("The hub cannot alert the patient")
+    assert (first.waiting, second.patient) == (1, calm)
+
+
 def test_values_stand_in_the_order_of_a_monitor_with_their_age() -> None:
     readings = [stored(61, Metric.PULSE_RATE), stored(97), stored(97, Metric.BATTERY_LEVEL)]
     (card,) = worklist([patient()], readings, [], NOON_MS + 90_000)

@@ -85,3 +85,10 @@ async def test_a_live_signal_in_range_is_a_repeat_too_and_one_out_of_range_has_i
     assert (await play(tmp_path / "a", in_range, both))[0] == []
     out_of_range = Case("", [Say(0, 85, device=CUFF, spot=True), Say(10, 85), Until(19), Say(20, 85)])
     assert (await play(tmp_path / "b", out_of_range, both))[0] == [(20, "spo2_low raised high")]
+
+
+async def test_a_repeat_is_asked_for_while_it_is_awaited(tmp_path: Path) -> None:
+    _, waiting = await play(tmp_path / "a", Case("", [check(0, 190), Until(10)]), PLAN)
+    assert waiting.keeper.repeats() == (Metric.SYSTOLIC_PRESSURE,)
+    _, done = await play(tmp_path / "b", Case("", [check(0, 190), check(60, 150)]), PLAN)
+    assert done.keeper.repeats() == ()
