@@ -35,8 +35,8 @@ async def measure(*, long: bool) -> list[Figure]:
             path = Path(folder) / "buffer.db"
             heard: Acknowledged = {}
             for number in range(kills):
-                heard.update(await _until_killed(path, rate, random.Random(rate * 1000 + number)))
-            there, doubled = _found(path)
+                heard.update(await until_killed(path, rate, random.Random(rate * 1000 + number)))
+            there, doubled = found_in(path)
             twice += doubled
             acknowledged += sum(heard.values())
             lost += sum(len(set(range(1, last + 1)) - there.get(key, set())) for key, last in heard.items())
@@ -48,7 +48,8 @@ async def measure(*, long: bool) -> list[Figure]:
     ]
 
 
-async def _until_killed(path: Path, rate: int, chance: random.Random) -> Acknowledged:
+async def until_killed(path: Path, rate: int, chance: random.Random) -> Acknowledged:
+    """Let a child store readings and kill it; the last sequence that it acknowledged, by store and lane."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.hub.writing", str(path), str(rate), stdout=PIPE
     )
@@ -76,7 +77,7 @@ def _note(heard: Acknowledged, line: bytes) -> None:
         heard[words[0], words[1]] = int(words[2])
 
 
-def _found(path: Path) -> tuple[dict[tuple[str, str], set[int]], int]:
+def found_in(path: Path) -> tuple[dict[tuple[str, str], set[int]], int]:
     """Sequences by store and lane, and how many of them stand twice."""
     database = Database(path, "f" * 32)
     there: dict[tuple[str, str], set[int]] = {}

@@ -1,4 +1,5 @@
-"""A hub's day in a few seconds, for the recording: `python -m tests.bench.hub.power_cut_run DIRECTORY SAID`.
+"""A hub's day in a few seconds, for the recording: `python -m tests.bench.hub.power_cut_run DIRECTORY SAID`;
+with `damaged` behind it: a destroyed header, the start after it, and the salvage.
 
 Readings in groups, alarms alone with the memory they change, a plan, receipts, retention, thinning, gaps, the reserve,
 checkpoints, rotated keys, settings and identity: everything the hub writes. It writes into SAID what it promised, and
@@ -19,7 +20,7 @@ from tests.support.clock import NOON_MS, ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
 from bedside_agent import settings, trust
-from bedside_agent.buffer import sqlite_file
+from bedside_agent.buffer import rescue, sqlite_file
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.sealing import rotate
 from bedside_agent.buffer.store import Store
@@ -32,6 +33,9 @@ from bedside_profiles.wire.topics import UpLane
 BUFFER = "buffer.db"
 LOG_PAGES = 60
 """Checkpoints come often, and the log begins anew: both are where a cut is dangerous."""
+
+STEP_PAGES = 8
+"""Of a salvage, for the same reason."""
 
 OPENINGS, ROUNDS = 3, 14
 MEMORY, PLAN = "alarms.memory", "alarms.plan"
@@ -56,8 +60,7 @@ class Run:
         """Several openings of one store."""
         self._enrol()
         for opening in range(OPENINGS):
-            store = await Store.open(self._directory / BUFFER, self._clock, commit_window_ms=1)
-            self._say(opened=store.store_id)
+            store = await self._opened()
             for place in range(ROUNDS):
                 await self._round(store, place)
             await self._make_room(store)
@@ -67,6 +70,29 @@ class Run:
             )
             self._say(devices=opening + 1)
             self._say(keys=rotate(self._directory / BUFFER))
+
+    async def run_damaged(self) -> None:
+        """A store whose header is destroyed, the start after it, and the salvage beside the work."""
+        self._enrol()
+        store = await self._opened()
+        for place in range(5):
+            await self._round(store, place)
+        await store.close()
+        self._say(damaging=True)
+        handle = os.open(self._directory / BUFFER, os.O_WRONLY)
+        os.pwrite(handle, os.urandom(sqlite_file.PAGE_BYTES), 0)
+        os.fsync(handle)
+        os.close(handle)
+        store = await self._opened()
+        await self._round(store, 3)
+        await store.salvaged()
+        await self._round(store, 0)
+        await store.close()
+
+    async def _opened(self) -> Store:
+        store = await Store.open(self._directory / BUFFER, self._clock, commit_window_ms=1)
+        self._say(opened=store.store_id)
+        return store
 
     def _enrol(self) -> None:
         identity, authority = Identity(self._directory), Authority()
@@ -138,5 +164,7 @@ class Run:
 
 if __name__ == "__main__":
     sqlite_file.LOG_PAGES = LOG_PAGES
+    rescue.STEP_PAGES = STEP_PAGES
     handle = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT, 0o600)
-    asyncio.run(Run(Path(sys.argv[1]), handle).run())
+    hub = Run(Path(sys.argv[1]), handle)
+    asyncio.run(hub.run_damaged() if sys.argv[3:] == ["damaged"] else hub.run())
