@@ -9,7 +9,7 @@ from dataclasses import replace
 from bedside_agent.alarms import lateness, memory, physiological, planned, technical
 from bedside_agent.alarms.episodes import conclude, retrospective
 from bedside_agent.alarms.lateness import Past
-from bedside_agent.alarms.mind import Finding, Mind, Standing
+from bedside_agent.alarms.mind import Course, Finding, Key, Mind, Standing
 from bedside_agent.alarms.plan import Authority, Decision, decide
 from bedside_agent.alarms.watching import forget, is_watched
 from bedside_agent.buffer.store import Store
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PLAN = "alarms.plan"
 MEMORY = "alarms.memory"
+COURSES = "alarms.courses"
 PLAN_INCOMPLETE = "plan_incomplete"
 
 
@@ -55,6 +56,8 @@ class AlarmKeeper:
         self._fallback = technical.defaults(silence_ms)
         self._remind = remind
         self._mind = Mind()
+        self._courses: Mapping[Key, Course] = {}
+        self._courses_ms = clock.now().monotonic_ms
         self._faults: dict[str, Priority] = {}
         self._plan_kept = asyncio.get_running_loop().create_future()
         self._plan_kept.set_result(None)
@@ -222,12 +225,16 @@ class AlarmKeeper:
         """Commit the alarms; the state goes with the last, so that a crash in between repeats one and loses none."""
         changed = memory.essence(mind) != memory.essence(before)
         self._mind = mind
-        state: Mapping[str, bytes] = {MEMORY: memory.save(mind, now)} if changed or drafts else {}
+        state = {MEMORY: memory.save(mind, now)} if changed or drafts else {}
+        due = now.monotonic_ms - self._courses_ms >= memory.COURSES_EVERY_MS
+        if mind.courses is not self._courses and (due or state):
+            state[COURSES] = memory.save_courses(mind, now)
+            self._courses, self._courses_ms = mind.courses, now.monotonic_ms
         alarms = [
             self._store.append_alarm(draft, state if place == len(drafts) - 1 else {})[0]
             for place, draft in enumerate(drafts)
         ]
-        if changed and not drafts:
+        if state and not drafts:
             self._store.put_state(state)
         for alarm in alarms:
             log.warning(
@@ -252,6 +259,13 @@ class AlarmKeeper:
                 self._mind = memory.restore(saved, self._clock.now())
             except (WireError, ValueError) as error:
                 log.error("alarms.memory_unreadable", extra={"reason": str(error)})
+        courses = self._store.state.get(COURSES)
+        if courses is not None:
+            try:
+                self._courses = memory.restore_courses(courses, self._clock.now())
+                self._mind = replace(self._mind, courses=self._courses)
+            except (WireError, ValueError) as error:
+                log.error("alarms.courses_unreadable", extra={"reason": str(error)})
 
 
 def _new_episode() -> str:

@@ -10,14 +10,15 @@ lasted, and the silence of a device, whose radio needs time to come back too.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bedside_agent.alarms.mind import Battery, Contact, Course, Heard, LateTrack, Mind, Standing, Track
+from bedside_agent.alarms.mind import Battery, Contact, Course, Heard, Key, LateTrack, Mind, Standing, Track
 from bedside_agent.clock import Instant
-from bedside_profiles.readings import ClockQuality
+from bedside_profiles.readings import ClockQuality, RangeFlag
 from bedside_profiles.rules import rates
 from bedside_profiles.rules.cadence import CadenceState
-from bedside_profiles.rules.rates import RateState
+from bedside_profiles.rules.rates import Point, RateState
 from bedside_profiles.rules.thresholds import Phase, RuleState
 from bedside_profiles.wire.alarm import AlarmInput
 from bedside_profiles.wire.fields import from_map, to_map
@@ -25,8 +26,8 @@ from bedside_profiles.wire.fields import from_map, to_map
 LONG_MS = 400 * 86_400_000
 """Longer than any delay or interval that a rule can have."""
 
-SPARSE_MS = 5_000
-"""Samples further apart are written down one by one."""
+COURSES_EVERY_MS = 10_000
+"""How often the windows of the rates are written while nothing else happens: so much of them a kill may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ class Memory:
     quality: ClockQuality
     alarm_tracks: tuple[Track, ...] = ()
     late: tuple[LateTrack, ...] = ()
-    courses: tuple[Course, ...] = ()
     cadences: tuple[SavedCadence, ...] = ()
     heard: tuple[Heard, ...] = ()
     contacts: tuple[Contact, ...] = ()
@@ -57,8 +57,34 @@ class Memory:
     standing: tuple[Standing, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SavedCourse:
+    """A `Course`; `points` and `run` as text, because there are many: `milliseconds since the first,value`."""
+
+    rule_id: str
+    device_id: str
+    first_ms: int
+    points: str
+    run: str
+    active: bool = False
+    origin: Point | None = None
+    onset: AlarmInput | None = None
+    latest: AlarmInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Courses:
+    """The windows of the rates: large, and written now and then."""
+
+    utc_ms: int
+    monotonic_ms: int
+    boot_id: str
+    quality: ClockQuality
+    courses: tuple[SavedCourse, ...] = ()
+
+
 def save(mind: Mind, now: Instant) -> bytes:
-    """The memory as bytes; tracks at rest are left out."""
+    """The memory as bytes, but for the courses; tracks at rest are left out."""
     memory = Memory(
         now.utc_ms,
         now.monotonic_ms,
@@ -66,7 +92,6 @@ def save(mind: Mind, now: Instant) -> bytes:
         now.quality,
         tuple(track for track in mind.tracks.values() if track.state.phase is not Phase.NORMAL),
         tuple(mind.late.values()),
-        tuple(mind.courses.values()),
         tuple(SavedCadence(rule_id, state) for rule_id, state in mind.cadences.items()),
         tuple(mind.heard.values()),
         tuple(mind.contacts.values()),
@@ -78,6 +103,12 @@ def save(mind: Mind, now: Instant) -> bytes:
     return json.dumps(to_map(memory), separators=(",", ":")).encode()
 
 
+def save_courses(mind: Mind, now: Instant) -> bytes:
+    """The courses as bytes."""
+    saved = Courses(now.utc_ms, now.monotonic_ms, now.boot_id, now.quality, tuple(map(_saved, mind.courses.values())))
+    return json.dumps(to_map(saved), separators=(",", ":")).encode()
+
+
 def essence(mind: Mind) -> object:
     """What is worth a write: not the times of the newest reading, which change with each one."""
     return (
@@ -87,7 +118,7 @@ def essence(mind: Mind) -> object:
             if track.state.phase is not Phase.NORMAL
         },
         mind.late,
-        {key: (course.state.points, course.state.active, _sparse(course)) for key, course in mind.courses.items()},
+        {key for key, course in mind.courses.items() if course.state.active},
         mind.cadences,
         {key: heard.quiet for key, heard in mind.heard.items()},
         {device_id: contact.off_since_ms for device_id, contact in mind.contacts.items()},
@@ -98,25 +129,14 @@ def essence(mind: Mind) -> object:
     )
 
 
-def _sparse(course: Course) -> object:
-    """The samples that are no point yet, of a device that speaks seldom: it would take long to say them again."""
-    run = course.state.run
-    return run if run and run[-1].at_ms - run[0].at_ms >= SPARSE_MS * (len(run) - 1) else ()
-
-
 def restore(saved: bytes, now: Instant) -> Mind:
-    """The mind in the present boot's time; MalformedError or ValueError if the bytes are not a memory."""
+    """The mind without courses, in the present boot's time; MalformedError or ValueError if it is not a memory."""
     memory = from_map(Memory, json.loads(saved))
     mover = _Mover(memory, now)
     late = tuple(replace(one, track=mover.track(one.track), heard_ms=now.monotonic_ms) for one in memory.late)
-    courses = tuple(
-        replace(one, state=mover.course(one.state), onset=mover.taken(one.onset), latest=mover.taken(one.latest))
-        for one in memory.courses
-    )
     return Mind(
         tracks={(one.rule_id, "" if one.spot else one.device_id): mover.track(one) for one in memory.alarm_tracks},
         late={(one.track.rule_id, "" if one.track.spot else one.track.device_id): one for one in late},
-        courses={(one.rule_id, one.device_id): one for one in courses},
         cadences={one.rule_id: mover.cadence(one.state) for one in memory.cadences},
         heard={(one.device_id, one.metric): mover.heard(one) for one in memory.heard},
         contacts={one.device_id: mover.contact(one) for one in memory.contacts},
@@ -127,10 +147,59 @@ def restore(saved: bytes, now: Instant) -> Mind:
     )
 
 
+def restore_courses(saved: bytes, now: Instant) -> dict[Key, Course]:
+    """The courses in the present boot's time; MalformedError or ValueError if the bytes are none."""
+    kept = from_map(Courses, json.loads(saved))
+    mover = _Mover(kept, now)
+    return {
+        (one.rule_id, one.device_id): Course(
+            one.rule_id,
+            one.device_id,
+            mover.course(
+                RateState(_read(one.points, one.first_ms), _read(one.run, one.first_ms), one.active, one.origin)
+            ),
+            mover.taken(one.onset),
+            mover.taken(one.latest),
+        )
+        for one in kept.courses
+    }
+
+
+def _saved(course: Course) -> SavedCourse:
+    state = course.state
+    first_ms = min((point.at_ms for point in (*state.points, *state.run)), default=0)
+    return SavedCourse(
+        course.rule_id,
+        course.device_id,
+        first_ms,
+        _written(state.points, first_ms),
+        _written(state.run, first_ms),
+        state.active,
+        state.origin,
+        course.onset,
+        course.latest,
+    )
+
+
+def _written(points: Sequence[Point], first_ms: int) -> str:
+    return ";".join(
+        f"{point.at_ms - first_ms},{point.range_flag.value if point.range_flag else point.value}" for point in points
+    )
+
+
+def _read(text: str, first_ms: int) -> tuple[Point, ...]:
+    points = []
+    for piece in text.split(";") if text else ():
+        since, _, said = piece.partition(",")
+        flag = RangeFlag(said) if said in set(RangeFlag) else None
+        points.append(Point(first_ms + int(since), None if flag else float(said), flag))
+    return tuple(points)
+
+
 class _Mover:
     """Moves times of the memory to the present boot."""
 
-    def __init__(self, memory: Memory, now: Instant) -> None:
+    def __init__(self, memory: Memory | Courses, now: Instant) -> None:
         self._memory = memory
         self._now = now
         synced = memory.quality is ClockQuality.SYNCED and now.quality is ClockQuality.SYNCED

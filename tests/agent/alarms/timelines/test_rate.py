@@ -6,6 +6,7 @@ import pytest
 from tests.support.alarm_timeline import VARIANTS, Case, Follow, Reboot, Restart, Say, Until, play, steady
 from tests.support.readings import OXIMETER, plan
 
+from bedside_agent.alarms.memory import COURSES_EVERY_MS
 from bedside_profiles.readings import Metric, Quality, RangeFlag
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.rates import Direction, RateRule
@@ -21,7 +22,7 @@ EVERYWHERE = (
     Case("fires", [*steady(97, 0, 100, 5), *steady(88, 100, 130, 5)], [(105, RAISED)]),
     Case("in range", steady(97, 0, 200, 5)),
     Case("boundary, a tenth less", [*steady(97, 0, 100, 5), *steady(89.1, 100, 200, 5)]),
-    Case("boundary, exactly as much", [*steady(97, 0, 100, 5), *steady(89, 100, 110, 5)], [(105, RAISED)]),
+    Case("boundary, exactly as much", [*steady(97, 0, 100, 5), *steady(89, 100, 125, 5)], [(105, RAISED)]),
     Case("a single artefact", [*steady(97, 0, 100, 5), Say(100, 20), *steady(97, 105, 200, 5)]),
     Case("slower than the window", [step for at in range(8) for step in steady(97 - at, at * 120, at * 120 + 15, 5)]),
     Case("gap within the window", [*steady(97, 0, 50, 5), *steady(85, 400, 415, 5)], [(410, RAISED)]),
@@ -68,7 +69,15 @@ BOOTS = (
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("case", EVERYWHERE, ids=str)
 async def test_rate(tmp_path: Path, case: Case, variant: str) -> None:
-    assert (await play(tmp_path, case, PLAN, variant))[0] == list(case.heard)
+    heard, _ = await play(tmp_path, case, PLAN, variant)
+    if variant not in ("restarts", "kills"):
+        assert heard == list(case.heard)
+        return
+    # The newest seconds of a window may be lost with the agent: no alarm is, and none comes much later.
+    assert [what for _, what in heard] == [what for _, what in case.heard]
+    assert all(
+        0 <= at - expected <= COURSES_EVERY_MS / 1000 for (at, _), (expected, _) in zip(heard, case.heard, strict=True)
+    )
 
 
 @pytest.mark.parametrize("case", BOOTS, ids=str)
