@@ -14,6 +14,7 @@ from bedside_cloud.gateway.viewers import Viewer
 from bedside_cloud.gateway.vitals import VITAL_OF, VITALS, Vital
 from bedside_profiles.readings import METRICS, Metric
 from bedside_profiles.rules.thresholds import Side
+from bedside_profiles.wire.alarm import AlarmKind
 
 SPANS_MS = {
     "15min": 15 * MINUTE_MS,
@@ -39,13 +40,14 @@ class Plot:
 
 async def alert_plot(care: Care, viewer: Viewer, alert: Alert, now_ms: int) -> Plot | None:
     """The trend that led to an alert, with its limit; None for an alert without a number."""
-    if alert.metric is None or alert.limit is None or alert.side is None or alert.metric not in VITAL_OF:
+    if alert.metric is None or alert.limit is None or alert.metric not in VITAL_OF:
         return None
     vital = VITAL_OF[alert.metric]
     from_ms = alert.onset_ms - ALERT_LEAD_MS
     until_ms = now_ms if alert.active else min(now_ms, (alert.cleared_at_ms or now_ms) + ALERT_LEAD_MS)
     points = await care.shapes(viewer, alert.patient_id, vital.metrics, from_ms, until_ms, COLUMNS)
-    limits = (_limit(vital, alert.metric, alert.limit, alert.side),)
+    # What a rate is held against is a change: it has no place on the axis.
+    limits = () if alert.side is None else (_limit(vital, alert.metric, alert.limit, alert.side),)
     trend = Trend(vital, points, from_ms, until_ms, limits, _spells([alert]))
     return Plot(vital, _drawn(trend, times=True))
 
@@ -59,7 +61,7 @@ async def trend_plots(
     for vital in VITALS:
         points = {metric: all_points[metric] for metric in vital.metrics if all_points[metric]}
         if points:
-            own = [alert for alert in alerts if alert.metric in vital.metrics]
+            own = [alert for alert in alerts if alert.kind is AlarmKind.PHYSIOLOGICAL and alert.metric in vital.metrics]
             trends.append(Trend(vital, points, from_ms, until_ms, _limits(vital, plan), _spells(own)))
     return [Plot(trend.vital, _drawn(trend, times=trend is trends[-1])) for trend in trends]
 

@@ -118,8 +118,11 @@ def headline(alert: Alert) -> str:
     """What happened, against which limit."""
     if alert.kind is AlarmKind.TECHNICAL:
         return technical_name(alert)
-    if alert.metric is None or alert.limit is None or alert.side is None:
+    if alert.metric is None or alert.limit is None:
         return alarm_name(alert.condition, alert.metric, alert.side)
+    if alert.side is None:
+        change, value = quantity(alert.metric, alert.limit), quantity(alert.metric, alert.value, alert.range_flag)
+        return f"{METRICS[alert.metric].label} changed by {change} or more, to {value}"
     label, relation = METRICS[alert.metric].label, alert.side.value
     limit = f"the limit of {quantity(alert.metric, alert.limit)}"
     if alert.range_flag is not None:

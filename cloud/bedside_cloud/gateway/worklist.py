@@ -170,7 +170,11 @@ def value_cell(vital: Vital, readings: Sequence[StoredReading], alerts: Sequence
     while figures[-1].metric not in of_metric:
         figures.pop()
     stale = vital.continuous and now_ms - taken_at_ms > STALE_AFTER_MS
-    active = [alert.priority for alert in alerts if alert.active and alert.metric in vital.metrics]
+    active = [
+        alert.priority
+        for alert in alerts
+        if alert.active and alert.kind is AlarmKind.PHYSIOLOGICAL and alert.metric in vital.metrics
+    ]
     alarm = min(active, key=URGENCY.__getitem__, default=None)
     return ValueCell(vital, tuple(figures), taken_at_ms, ago(now_ms - taken_at_ms), stale, alarm)
 

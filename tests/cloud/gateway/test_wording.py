@@ -62,6 +62,11 @@ def test_a_reading_without_a_number_and_a_technical_alarm_have_sentences_too() -
     assert sentence(overdue, NOON_MS).startswith("Weight overdue, for 10 s")
 
 
+def test_a_change_is_said_as_one() -> None:
+    falling = alert(condition="spo2_falling", side=None, limit=8.0, value=85.0)
+    assert plain(sentence(falling, NOON_MS)).startswith("Oxygen saturation changed by 8 % or more, to 85 %, for")
+
+
 def test_who_has_it() -> None:
     assert acknowledgement(alert()) == "Nobody has acknowledged it yet."
     taken = alert(acknowledged_at_ms=NOON_MS, acknowledged_by="nurse")

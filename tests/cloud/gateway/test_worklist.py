@@ -53,6 +53,14 @@ def test_a_hub_that_cannot_alert_its_patient_is_on_the_worklist() -> None:
     assert (first.waiting, second.patient) == (1, calm)
 
 
+def test_a_technical_alert_does_not_mark_a_value() -> None:
+    missing = alert(kind=AlarmKind.TECHNICAL, condition="no_data.spo2", metric=Metric.SPO2, priority=Priority.MEDIUM)
+    (card,) = worklist([patient()], [stored(97)], [missing], NOON_MS)
+    assert card.values[0].alarm is None
+    (card,) = worklist([patient()], [stored(97)], [missing, alert(metric=Metric.SPO2)], NOON_MS)
+    assert card.values[0].alarm is Priority.HIGH
+
+
 def test_values_stand_in_the_order_of_a_monitor_with_their_age() -> None:
     readings = [stored(61, Metric.PULSE_RATE), stored(97), stored(97, Metric.BATTERY_LEVEL)]
     (card,) = worklist([patient()], readings, [], NOON_MS + 90_000)
