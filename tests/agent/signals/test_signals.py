@@ -75,6 +75,20 @@ async def test_a_stop_ends_the_program(tmp_path: Path) -> None:
         os.kill(int(mark.read_text()), 0)
 
 
+async def test_a_new_pattern_ends_the_one_before(tmp_path: Path) -> None:
+    sound = Sound(("sh", "-c", f"echo $$ >> {tmp_path}/began; exec sleep 60"))
+    began = tmp_path / "began"
+    await sound.start(Pattern(Priority.MEDIUM))
+    await until(lambda: began.exists() and bool(began.read_text()))
+    await sound.start(Pattern(Priority.HIGH))
+    await until(lambda: len(began.read_text().split()) == 2)
+    first, second = map(int, began.read_text().split())
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    os.kill(second, 0)
+    await sound.stop()
+
+
 async def test_speech_says_its_sentences_in_order(loudspeaker: Loudspeaker) -> None:
     speech = Speech(speakers("es"))
     assert await speech.works() is None
