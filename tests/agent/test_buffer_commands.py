@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
     database = Database(path, STORE)
     for first in (1, 41, 81):
         rows = [reading(97.3, seq=seq, taken_at_ms=NOON_MS + seq * 60_000) for seq in range(first, first + 40)]
-        database.commit(Group(readings=rows))
+        database.commit(Group(readings=[*rows]))
     database.commit(Group(alarms=[alarm(seq=1)], events=[event(seq=1)], state={"alarms.plan": b"plan"}))
     database.commit(Group(settled={(database.store_number, UpLane.READINGS): ((1, 50),)}))
     (middle,) = database.stretch(1, UpLane.READINGS, 41, 1)

@@ -40,6 +40,13 @@ class AtOnce(ThreadPoolExecutor):
 class LoopClock:
     """The hub's clock, counted by the loop."""
 
+    @property
+    def knows_time(self) -> bool:
+        return True
+
+    def timed(self, item: T) -> T:
+        return item
+
     def now(self) -> Instant:
         ms = round(asyncio.get_running_loop().time() * 1000)
         return Instant(NOON_MS + ms, 100_000 + ms, BOOT, ClockQuality.SYNCED)
