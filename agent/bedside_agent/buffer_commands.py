@@ -25,7 +25,8 @@ from bedside_agent.buffer.sealing import rotate
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError
 from bedside_agent.run import BUFFER
-from bedside_agent.terminal import STATE, Json, State, Verbose, escaped, print_json, time_text
+from bedside_agent.service import STATE
+from bedside_agent.terminal import Json, State, Verbose, escaped, print_json, time_text
 from bedside_profiles.wire.topics import UpLane
 
 app = typer.Typer(

@@ -1,6 +1,5 @@
 """`bedside-agent`: the technician's commands on a hub."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -14,20 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from bedside_agent import buffer_commands, health, settings
+from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
-from bedside_agent.logs import log_to_stderr
-from bedside_agent.run import IDENTITY, run_agent, stop_on_signals
-from bedside_agent.terminal import STATE, Json, State, Verbose, escaped, is_verbose, print_json, time_text
+from bedside_agent.run import BUFFER, IDENTITY
+from bedside_agent.service import FAILED, STATE, as_agent_error, serve
+from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, time_text
 from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
 from bedside_agent.uplink.enrolment import enrol
 from bedside_agent.uplink.identity import Identity, write_whole
-from bedside_profiles.errors import BedsideError
 from bedside_profiles.readings import ClockQuality
 
-FAILED = 1
 NOT_RUNNING = 3
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not run."
 
@@ -77,13 +75,21 @@ def run(state: State = STATE, verbose: Verbose = False) -> None:
 
     bedside-agent run --state /var/lib/bedside
     """
-    log_to_stderr(verbose=verbose)
+    serve(state, verbose=verbose)
+
+
+@app.command()
+def check(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Whether this version can work with what the hub keeps: settings, identity, buffer. Changes nothing.
+
+    bedside-agent check --state /var/lib/bedside
+    """
     loaded = settings.load(state)
-
-    async def until_stopped() -> None:
-        await run_agent(state, loaded, stop_on_signals())
-
-    asyncio.run(until_stopped())
+    Identity(state / IDENTITY).tls_context()
+    check_readable(state / BUFFER)
+    _show(
+        {"hub_id": loaded.hub_id, "ok": True}, as_json, f"Hub {loaded.hub_id}: settings, identity and buffer are fine."
+    )
 
 
 @app.command()
@@ -162,14 +168,11 @@ def main() -> None:
     except NotRunningError as error:
         _explain(error)
         sys.exit(NOT_RUNNING)
-    except AgentError as error:
-        _explain(error)
-        sys.exit(FAILED)
-    except (BedsideError, OSError, ImportError, ValueError) as error:
-        _explain(AgentError(str(error) or type(error).__name__))
-        sys.exit(FAILED)
-    except ExceptionGroup as group:
-        _explain(AgentError("; ".join(f"{type(one).__name__}: {one}" for one in group.exceptions)))
+    except Exception as error:  # the last one who can say what happened
+        failed = as_agent_error(error)
+        if failed is None:
+            raise
+        _explain(failed)
         sys.exit(FAILED)
 
 

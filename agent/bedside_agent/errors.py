@@ -26,6 +26,11 @@ class AgentError(BedsideError):
         self.cause = cause
         self.fix = fix
 
+    def in_words(self) -> str:
+        """What happened, why it probably did, and what fixes it, a line each."""
+        lines = (("Error", self.what), ("Probably", self.cause), ("Try", self.fix))
+        return "\n".join(f"{name}: {text}" for name, text in lines if text)
+
 
 class SettingsError(AgentError):
     """Every problem of the settings at once, each one sentence that names the setting."""

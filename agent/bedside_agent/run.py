@@ -23,6 +23,8 @@ from bedside_agent.collect.station import Station
 from bedside_agent.errors import DamagedStoreError, StoreError
 from bedside_agent.health import Report, answering
 from bedside_agent.intake import Intake, event_at
+from bedside_agent.notify import Notifier
+from bedside_agent.progress import Progress, patience_ms
 from bedside_agent.radio.central import Central
 from bedside_agent.radio.choice import open_central
 from bedside_agent.serial.tty_port import open_tty
@@ -50,13 +52,14 @@ from bedside_profiles.wire.topics import DownLane
 
 TICK_SECONDS = 1.0
 RETAIN_SECONDS = 600.0
+PROBE_SECONDS = 5.0
 BUFFER = "buffer.db"
 IDENTITY = "identity"
 
 log = logging.getLogger(__name__)
 
 
-async def run_agent(state: Path, settings: Settings, stop: asyncio.Event) -> None:
+async def run_agent(state: Path, settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run until `stop` is set, then stop cleanly: devices first, then the link, the buffer last.
 
     IdentityError or StoreError when it cannot start. Later only a fault of the program, or a buffer whose writer died,
@@ -69,7 +72,7 @@ async def run_agent(state: Path, settings: Settings, stop: asyncio.Event) -> Non
         agent = Agent(state, settings, times, store, authority, central)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, agent.report):
-            await agent.run(stop)
+            await agent.run(stop, notifier)
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -98,6 +101,7 @@ class Agent:
         self._identity = Identity(state / IDENTITY)
         self._times = times
         self._store = store
+        self._progress = Progress(patience_ms(settings.status_seconds), times.now().monotonic_ms)
         self._last_receipt_ms: int | None = None
         self._keeper = AlarmKeeper(
             store, times, authority, silence_ms=settings.silence_seconds * 1000, remind=self._remind
@@ -146,7 +150,7 @@ class Agent:
             jitter=jitter,
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, notifier: Notifier) -> None:
         """Run all parts until `stop` is set."""
         self._note("agent_started")
         log.info("agent.started", extra={"hub": self._settings.hub_id, "devices": len(self._settings.device)})
@@ -160,16 +164,21 @@ class Agent:
             ]
             others = [tasks.create_task(one) for one in background]
             station = tasks.create_task(self._station.run())
+            if notifier.watchdog_seconds is not None:
+                others += [tasks.create_task(one) for one in (self._ask_buffer(), self._feed(notifier))]
+            notifier.ready()
             await stop.wait()
             log.info("agent.stopping")
+            notifier.stopping()
             station.cancel()
             await asyncio.wait({station})
             for task in others:
                 task.cancel()
 
     def status(self, state: HubState, session: str) -> Status:
-        """What the hub says of itself to the cloud."""
+        """What the hub says of itself to the cloud; asked for at every attempt to connect, and regularly after."""
         now = self._times.now()
+        self._progress.moved("uplink", now.monotonic_ms)
         plan = self._keeper.plan
         return Status(
             schema=SCHEMA_VERSION,
@@ -290,6 +299,26 @@ class Agent:
             await asyncio.sleep(TICK_SECONDS)
             self._times.tick()
             self._keeper.tick()
+            self._progress.moved("rules", self._times.now().monotonic_ms)
+
+    async def _ask_buffer(self) -> None:
+        while True:
+            await self._store.answer()
+            self._progress.moved("buffer", self._times.now().monotonic_ms)
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _feed(self, notifier: Notifier) -> None:
+        """Tell the service manager that all is well, only while every part moves; else it starts the agent again."""
+        assert notifier.watchdog_seconds is not None  # noqa: S101 - only started for a manager that watches
+        while True:
+            stuck = self._progress.stuck(self._times.now().monotonic_ms)
+            if stuck:
+                log.error("agent.stuck", extra={"parts": ", ".join(stuck)})
+                notifier.stuck(f"stuck: {', '.join(stuck)}")
+            else:
+                link = "connected" if self._link.health.connected_since_ms else "not connected"
+                notifier.alive(f"{link}, {sum(self._store.waiting().values())} items wait")
+            await asyncio.sleep(notifier.watchdog_seconds / 3)
 
     async def _retain(self) -> None:
         while True:

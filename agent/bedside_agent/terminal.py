@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bedside_agent.service import STATE_VARIABLE
+
 _verbose = False
 
 
@@ -23,13 +25,12 @@ def is_verbose() -> bool:
 
 State = Annotated[
     Path,
-    typer.Option("--state", envvar="BEDSIDE_AGENT_STATE", help="Where the hub keeps identity, settings and buffer."),
+    typer.Option("--state", envvar=STATE_VARIABLE, help="Where the hub keeps identity, settings and buffer."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", callback=_set_verbose, is_eager=True, help="Show the traceback of an error.")
 ]
-STATE = Path("/var/lib/bedside")
 
 
 def print_json(value: object) -> None:

@@ -1,7 +1,10 @@
 """The agent as it is started on a hub: its own process, a serial line, a real broker, and nothing at all."""
 
 import asyncio
+import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -50,17 +53,18 @@ def prepare(state: Path, broker_port: int, line: Path) -> None:
 
 
 @asynccontextmanager
-async def agent(state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def agent(state: Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     with (state / "agent.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "from bedside_agent.cli import main; main()",
+            "from bedside_agent.main import main; main()",
             "run",
             "--state",
             str(state),
             stdout=log,
             stderr=log,
+            env={**os.environ, **environment},
         )
     try:
         await until(state, lambda report: True)
@@ -185,3 +189,27 @@ async def test_a_second_agent_on_the_same_state_is_refused(tmp_path: Path) -> No
         assert b"the buffer is in use" in said
         assert b"Traceback" not in said
         await until(state, lambda report: True)
+
+
+async def test_the_service_manager_hears_of_start_life_and_stop(tmp_path: Path, line: SerialLine) -> None:
+    """Without a broker: what a hub tells systemd must not depend on the cloud."""
+    prepare(tmp_path, free_port(), tmp_path / "nonin")
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(WAIT_SECONDS)
+        async with agent(tmp_path, NOTIFY_SOCKET=str(address), WATCHDOG_USEC="300000") as process:
+            said = [(await asyncio.to_thread(manager.recv, 4096)).decode() for _ in range(4)]
+            assert said[0] == "READY=1"
+            assert all(word.startswith("WATCHDOG=1\nSTATUS=not connected, ") for word in said[1:])
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+            while said[-1] != "STOPPING=1":
+                said.append((await asyncio.to_thread(manager.recv, 4096)).decode())
+        assert process.returncode == 0
+
+
+def test_the_service_loads_nothing_that_only_the_command_line_needs() -> None:
+    loaded = "import sys, bedside_agent.service; print(*{name.partition('.')[0] for name in sys.modules})"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"typer", "rich", "click", "httpx", "bumble"} & set(modules)

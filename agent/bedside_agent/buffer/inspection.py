@@ -12,6 +12,7 @@ from pathlib import Path
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.bundles import GAP, about, reach, unpack
 from bedside_agent.buffer.contents import LANES, STORE_STEP
+from bedside_agent.buffer.migrating import check_schema
 from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
 from bedside_agent.buffer.records import Record, at_ms, record
 from bedside_agent.buffer.sealing import Keyring, key_number, open_keyring
@@ -24,6 +25,14 @@ PIECE_ROWS = 500
 
 Progress = Callable[[int, int], None]
 """Told how many rows are done, and of how many."""
+
+
+def check_readable(path: Path) -> None:
+    """StoreError when an agent of this version could not go on with the store; none is fine, nothing is changed."""
+    if path.exists():
+        open_keyring(path)
+        with opened_for_reading(path) as file:
+            check_schema(file)
 
 
 def _silent(done: int, of: int) -> None:

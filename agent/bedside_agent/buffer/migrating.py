@@ -13,12 +13,18 @@ SEALED_SCHEMA = 2
 CONVERTED_ROWS = 5_000
 
 
-def migrate(file: SqliteFile, keyring: Keyring) -> None:
-    """Run the migrations that the file has not seen; NewerStoreError, and nothing is touched, when it knows more."""
+def check_schema(file: SqliteFile) -> None:
+    """NewerStoreError when a newer agent has written the file."""
     found = file.pragma("user_version")
     known = migrations()[-1][0]
     if found > known:
         raise NewerStoreError(found, known)
+
+
+def migrate(file: SqliteFile, keyring: Keyring) -> None:
+    """Run the migrations that the file has not seen; NewerStoreError, and nothing is touched, when it knows more."""
+    check_schema(file)
+    found = file.pragma("user_version")
     for number, script in migrations():
         if number <= found:
             continue

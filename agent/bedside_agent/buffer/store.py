@@ -96,6 +96,10 @@ class Store:
         await self._on_thread(self._database.close)
         self._thread.shutdown()
 
+    async def answer(self) -> None:
+        """Return when the thread that does all disk work has time: a card that hangs never lets it."""
+        await self._on_thread(lambda: None)
+
     async def watch(self) -> None:
         """Return when the store closes; raise what ended its writer, for then nothing is kept any more.
 

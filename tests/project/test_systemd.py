@@ -1,0 +1,92 @@
+"""The units as systemd itself judges them, and the installation into a directory of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+MOST_EXPOSED = 2.0
+"""Of 10, by `systemd-analyze security`."""
+
+
+def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze: apt-get install systemd")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_systemd_reads_the_units_without_a_complaint(tmp_path: Path) -> None:
+    for unit in UNITS.glob("*.service"):
+        text = unit.read_text().replace("/opt/bedside/current/bin/bedside-agent run", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    judged = systemd_analyze("verify", "--man=no", *map(str, sorted(tmp_path.glob("*.service"))))
+    complaints = [one for one in (judged.stdout + judged.stderr).splitlines() if "bedside" in one]
+    assert complaints == []
+
+
+def test_the_service_can_reach_little() -> None:
+    judged = systemd_analyze(
+        "security", "--offline=true", f"--threshold={round(MOST_EXPOSED * 10)}", str(UNITS / "bedside-agent.service")
+    )
+    assert judged.returncode == 0, judged.stdout
+    assert "Overall exposure level" in judged.stdout
+
+
+def install(wheel: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "BEDSIDE_ROOT": str(root), "PYTHON": sys.executable}
+    return subprocess.run([UNITS / "install", wheel], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built from the source tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_an_upgrade_touches_nothing_that_the_hub_keeps(wheel: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    first = install(wheel, root)
+    assert first.returncode == 0, first.stderr
+    assert "bedside-agent init" in first.stdout
+    current = root / "opt/bedside/current"
+    before = current.readlink()
+    assert (root / "etc/systemd/system/bedside-agent.service").exists()
+
+    state = root / "var/lib/bedside"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "hub.toml").write_text("hub_id = 3\n")
+    kept = {path: path.read_bytes() for path in state.rglob("*")}
+    newer = tmp_path / wheel.name
+    with zipfile.ZipFile(shutil.copy(wheel, newer), "a") as more:
+        more.comment = b"another build of the same version"
+    refused = install(newer, root)
+    assert refused.returncode == 1
+    assert "the present one goes on" in refused.stderr
+    assert "hub_id" in refused.stderr
+    assert current.readlink() == before
+    assert {path: path.read_bytes() for path in state.rglob("*")} == kept
+
+    (state / "hub.toml").unlink()
+    again = install(newer, root)
+    assert again.returncode == 0, again.stderr
+    assert current.readlink() != before
+    assert before.exists(), "the version before stays"
+    program = current / "bin/bedside-agent"
+    assert "buffer" in subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def test_what_cannot_be_installed_is_said(tmp_path: Path) -> None:
+    missing = install(tmp_path / "none.whl", tmp_path / "root")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("Error: ")
+    assert not (tmp_path / "root").exists()
