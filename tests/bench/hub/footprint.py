@@ -1,0 +1,116 @@
+"""What the agent takes of a small computer with 20 devices and 50 readings a second: memory and processor time.
+
+The agent is a process of its own that reads twenty oximeters by radio and sends to a broker that is answered with
+receipts; devices, broker and cloud are other processes. Its radio is the simulated one, whose whole stack runs inside
+the agent: on a Raspberry Pi most of that is the kernel's and BlueZ's work.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.bench.figures import Figure
+from tests.bench.hub.footprint_devices import DEVICES, READINGS_PER_SECOND
+from tests.support.certificates import Authority
+from tests.support.mosquitto import Mosquitto
+from tests.support.readings import HUB
+from tests.support.storing_cloud import StoringCloud, at_broker
+
+from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.settings import add_device, first_text
+from bedside_profiles.wire.topics import UpLane
+
+CONNECT_SECONDS = 60.0
+SHORT_SECONDS, LONG_SECONDS = 30, 3600
+SETTLE_SECONDS = 5
+PEER, PEER_MB = "ThingsBoard IoT Gateway 3.8.3, 117 MB", 117
+MOST_PERCENT = 15
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+async def measure(*, long: bool) -> list[Figure]:
+    """Memory at the end, its growth over the time, and the share of one core."""
+    seconds = LONG_SECONDS if long else SHORT_SECONDS
+    with tempfile.TemporaryDirectory(prefix="bedside-bench-", dir=Path(__file__).parent) as folder:
+        authority, cloud = Authority(), StoringCloud(HUB)
+        broker = Mosquitto(Path(folder) / "broker", authority)
+        broker.start()
+        try:
+            async with (
+                at_broker(cloud, broker.port, authority, Path(folder) / "cloud"),
+                _devices() as (port, addresses),
+                _agent(Path(folder) / "hub", authority, broker.port, port, addresses) as pid,
+            ):
+                await _until_all_speak(cloud)
+                await asyncio.sleep(SETTLE_SECONDS)
+                stored, began = cloud.count(UpLane.READINGS), time.monotonic()
+                rss_mb, cpu = _rss_mb(pid), _cpu_seconds(pid)
+                await asyncio.sleep(seconds)
+                took = time.monotonic() - began
+                rate = (cloud.count(UpLane.READINGS) - stored) / took
+                percent = round(100 * (_cpu_seconds(pid) - cpu) / took, 1)
+                after_mb = _rss_mb(pid)
+        finally:
+            broker.stop()
+    return [
+        Figure("rss_mb", after_mb, "MB", PEER, round(after_mb / PEER_MB, 3)),
+        Figure("rss_growth_mb", round(after_mb - rss_mb, 1), "MB"),
+        Figure("cpu_percent", percent, "% of a core", "the bound of 15", round(percent / MOST_PERCENT, 3)),
+        Figure("readings_per_s", round(rate, 1), "1/s", f"the wanted {READINGS_PER_SECOND}", round(rate / 50, 3)),
+    ]
+
+
+async def _until_all_speak(cloud: StoringCloud) -> None:
+    async with asyncio.timeout(CONNECT_SECONDS):
+        while len({one.device_id for batch in cloud.batches for one in batch.readings}) < DEVICES:
+            await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def _devices() -> AsyncIterator[tuple[int, dict[str, str]]]:
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.hub.footprint_devices", stdout=PIPE)
+    assert child.stdout is not None
+    try:
+        said = json.loads(await child.stdout.readline())
+        yield said["port"], said["addresses"]
+    finally:
+        child.kill()
+        await child.wait()
+
+
+@asynccontextmanager
+async def _agent(
+    state: Path, authority: Authority, broker_port: int, radio_port: int, addresses: dict[str, str]
+) -> AsyncIterator[int]:
+    authority.write(state / "identity", authority.leaf(HUB))
+    radio = f"bumble:tcp-client:127.0.0.1:{radio_port}"
+    quiet = 'sound_command = "dd of=/dev/null status=none"\n'
+    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, radio) + quiet)
+    for device_id, address in addresses.items():
+        add_device(state, DeviceEntry(device_id, "bluetooth.pulse_oximeter", address=address))
+    run = "from bedside_agent.main import main; main()"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", run, "run", "--state", str(state), stderr=(state / "log").open("ab")
+    )
+    try:
+        yield child.pid
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND

@@ -1,0 +1,40 @@
+"""A child process with twenty simulated oximeters in the air of one virtual adapter.
+
+`python -m tests.bench.hub.footprint_devices`: prints the adapter's port and the devices' addresses as one JSON line,
+then lets each say three values a tick until it is ended.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from bedside_sim.devices.pulse_oximeter import PulseOximeter
+from bedside_sim.journal import Journal
+from bedside_sim.radio import AdapterServer, Air
+from bedside_sim.world import World, WorldSettings
+
+DEVICES = 20
+READINGS_PER_SECOND = 50
+TICK_SECONDS = 3 * DEVICES / READINGS_PER_SECOND
+
+
+async def run() -> None:
+    with tempfile.TemporaryDirectory(prefix="bedside-bench-") as folder:
+        air, journal = Air(), Journal(Path(folder) / "journal")
+        devices = [
+            PulseOximeter(air, journal, device_id=f"oximeter-{one}", address=f"C0:00:00:00:00:{one:02X}")
+            for one in range(DEVICES)
+        ]
+        for device in devices:
+            await device.start()
+        adapter = await AdapterServer.start(air, 0)
+        addresses = {device.device_id: device.address for device in devices}
+        sys.stdout.write(json.dumps({"port": adapter.port, "addresses": addresses}) + "\n")
+        sys.stdout.flush()
+        await World(WorldSettings(1, tick_seconds=TICK_SECONDS), air, devices).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(run())
