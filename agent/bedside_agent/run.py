@@ -33,6 +33,7 @@ from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
 from bedside_agent.signals.signalling import Alarming
 from bedside_agent.timekeeping.timekeeper import BOOTS, TimeKeeper
+from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
@@ -138,6 +139,7 @@ class Agent:
             times,
             jitter,
             status_seconds=settings.status_seconds,
+            backoff=Backoff(settings.reconnect_spread_seconds, 3.0 * settings.reconnect_spread_seconds),
         )
         self._commands = Commands(store, times, authority, {"report_status": self._link.report_status})
         self._station = Station(

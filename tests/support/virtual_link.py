@@ -9,16 +9,25 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
 from tests.support.clock import BOOT, NOON_MS
+from tests.support.readings import HUB
 from tests.support.storing_cloud import StoringCloud
 
+from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Instant
+from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.connection import ConnectionFailedError, Message
+from bedside_agent.uplink.inbox import Handlers
+from bedside_agent.uplink.link import Broker, Link
+from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
+from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.messages import encode
+from bedside_profiles.wire.status import Status
 from bedside_profiles.wire.topics import DownLane, UpLane, parse_topic, topic
 
 P = ParamSpec("P")
@@ -40,16 +49,16 @@ class AtOnce(ThreadPoolExecutor):
 class LoopClock:
     """The hub's clock, counted by the loop."""
 
+    def now(self) -> Instant:
+        ms = round(asyncio.get_running_loop().time() * 1000)
+        return Instant(NOON_MS + ms, 100_000 + ms, BOOT, ClockQuality.SYNCED)
+
     @property
     def knows_time(self) -> bool:
         return True
 
     def timed(self, item: T) -> T:
         return item
-
-    def now(self) -> Instant:
-        ms = round(asyncio.get_running_loop().time() * 1000)
-        return Instant(NOON_MS + ms, 100_000 + ms, BOOT, ClockQuality.SYNCED)
 
 
 @dataclass
@@ -61,7 +70,10 @@ class Network:
     latency_seconds: float = 0.1
     heard: list[tuple[UpLane, bytes]] = field(default_factory=list)
     lost: int = 0
-    attempts: int = 0
+    attempts: list[float] = field(default_factory=list)
+    """When an attempt was made, in the loop's seconds."""
+    drops_at_once: bool = False
+    """Whether it lets every hub in and closes the connection before it was of any use."""
     connections: int = 0
     _chance: random.Random = field(default_factory=lambda: random.Random(7))
     _is_up: bool = True
@@ -96,13 +108,15 @@ class Network:
         self, _host: str, _port: int, _tls: object, _client_id: str, *, will: Message, subscribe: Sequence[str]
     ) -> AsyncIterator["VirtualConnection"]:
         """As `bedside_agent.uplink.connection.connected`."""
-        self.attempts += 1
+        self.attempts.append(asyncio.get_running_loop().time())
         await asyncio.sleep(3 * self.latency_seconds)
         if not self._is_up:
             raise ConnectionFailedError("no network")
         self.connections += 1
         link = VirtualConnection(self)
         self._links.add(link)
+        if self.drops_at_once:
+            link.broken.set()
         try:
             yield link
         finally:
@@ -143,6 +157,37 @@ class VirtualConnection:
         finally:
             task.cancel()
             broken.cancel()
+
+
+@asynccontextmanager
+async def virtual_hub(path: Path, network: Network) -> AsyncIterator[tuple[Store, Link]]:
+    """One boot of a hub: what the agent joins, and nothing else."""
+    clock = LoopClock()
+    store = await Store.open(path, clock)
+    sender = Sender(store, clock, HUB, Limits())
+    store.committed = sender.wake
+
+    async def nothing(_document: object) -> None:
+        return
+
+    link = Link(
+        Broker("broker", 8883, lambda: None),
+        HUB,
+        sender,
+        Handlers(lambda receipt: (sender.receive(receipt), None)[1], nothing, nothing, print, print),
+        lambda state, session: Status(SCHEMA_VERSION, HUB, state, session),
+        clock,
+        random.Random(3),
+        status_seconds=20,
+        backoff=Backoff(),
+    )
+    running = asyncio.create_task(link.run())
+    try:
+        yield store, link
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await store.close()
 
 
 @pytest.fixture

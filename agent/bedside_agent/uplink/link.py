@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bedside_agent.clock import Clock
 from bedside_agent.errors import IdentityError
-from bedside_agent.uplink.backoff import wait_seconds
+from bedside_agent.uplink.backoff import STEADY_SECONDS, Backoff
 from bedside_agent.uplink.connection import Connection, ConnectionFailedError, Message, connected
 from bedside_agent.uplink.inbox import Handlers, Inbox
 from bedside_agent.uplink.sender import Sender
@@ -61,6 +61,7 @@ class Link:
         jitter: random.Random,
         *,
         status_seconds: float,
+        backoff: Backoff,
     ) -> None:
         self.health = LinkHealth()
         self._broker = broker
@@ -71,6 +72,10 @@ class Link:
         self._clock = clock
         self._jitter = jitter
         self._status_seconds = status_seconds
+        self._backoff = backoff
+        self._failures = 0
+        self._failures_with_alarm = 0
+        self._connected_at: float | None = None
         self._status_wanted = asyncio.Event()
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
         self._session = ""
@@ -82,7 +87,7 @@ class Link:
                 await self._one_connection()
             except* (ConnectionFailedError, IdentityError) as group:
                 self._lost(_first(group))
-            await asyncio.sleep(wait_seconds(self.health.failures, self._jitter.random()))
+            await self._pause()
 
     def report_status(self) -> None:
         """Send the status now; the cloud answers it with receipts for all that it holds."""
@@ -91,6 +96,20 @@ class Link:
     def reply(self, reply: Reply) -> None:
         """Answer a command or plan. An answer that is lost is given again when the cloud asks again."""
         self._replies.put_nowait(reply)
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt: long enough for 42,000 hubs that do the same, and less while an alarm waits."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._backoff.wait_seconds(self._failures, self._jitter.random())
+        try:
+            async with asyncio.timeout_at(until):
+                await self._sender.alarm_waits()
+        except TimeoutError:
+            self._failures_with_alarm = 0
+            return
+        seconds = self._backoff.wait_with_alarm_seconds(self._failures_with_alarm, self._jitter.random())
+        self._failures_with_alarm += 1
+        await asyncio.sleep(min(seconds, until - loop.time()))
 
     async def _one_connection(self) -> None:
         self._session = str(uuid.uuid4())
@@ -126,6 +145,7 @@ class Link:
         # Before anything else: the answer names what is stored already, and it need not be sent again.
         await connection.publish(self._message(UpLane.STATUS, self._present_status()))
         self.health = LinkHealth(connected_since_ms=self._clock.now().utc_ms)
+        self._connected_at = asyncio.get_running_loop().time()
         log.info("uplink.connected")
         tasks.create_task(self._sender.run(publish))
         tasks.create_task(self._say_status(publish))
@@ -159,6 +179,9 @@ class Link:
         if self.health.connected_since_ms is not None or self.health.last_error != str(error):
             log.warning("uplink.lost", extra={"reason": str(error)})
         self.health = LinkHealth(failures=self.health.failures + 1, last_error=str(error))
+        began, self._connected_at = self._connected_at, None
+        steady = began is not None and asyncio.get_running_loop().time() - began >= STEADY_SECONDS
+        self._failures = 0 if steady else self._failures + 1
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -108,6 +108,12 @@ class Sender:
         """Something was committed, or a receipt made room."""
         self._something.set()
 
+    async def alarm_waits(self) -> None:
+        """Return as soon as there is an alarm that no receipt covers. Not while `run` runs."""
+        while not self._store.waiting()[UpLane.ALARMS]:
+            self._something.clear()
+            await self._something.wait()
+
     def receive(self, receipt: Receipt) -> bool:
         """Apply a receipt; True when the cloud's database is another one than before."""
         rewound = self._store.apply_receipt(receipt)

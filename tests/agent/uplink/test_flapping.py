@@ -5,10 +5,8 @@ arrived, then goes through the cloud's own ingest into a real database.
 """
 
 import asyncio
-import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,20 +17,15 @@ from tests.support.clock import NOON_MS
 from tests.support.database import TestDatabase
 from tests.support.readings import HUB, alarm, event, reading
 from tests.support.storing_cloud import StoringCloud
-from tests.support.virtual_link import LoopClock, Network
+from tests.support.virtual_link import Network, virtual_hub
 
 import bedside_cloud.ingest
 from bedside_agent.buffer.store import Store
-from bedside_agent.uplink.inbox import Handlers
-from bedside_agent.uplink.link import Broker, Link
-from bedside_agent.uplink.sender import Limits, Sender
 from bedside_cloud.bus.streams import Arrived
 from bedside_cloud.database.pool import Database
 from bedside_cloud.ingest.assignments import NOBODY, Assignments
 from bedside_cloud.ingest.store import store_batches
 from bedside_cloud.ingest.worker import sort_out
-from bedside_profiles.wire.kinds import SCHEMA_VERSION
-from bedside_profiles.wire.status import Status
 from bedside_profiles.wire.topics import UpLane, subject
 
 HOUR = 3600.0
@@ -51,36 +44,6 @@ class Made:
 
     def count(self, lane: UpLane) -> int:
         return sum(len(made) for (_, of_lane), made in self.items.items() if of_lane is lane)
-
-
-@asynccontextmanager
-async def hub(path: Path, network: Network) -> AsyncIterator[Store]:
-    """One boot of a hub: what the agent joins, and nothing else."""
-    clock = LoopClock()
-    store = await Store.open(path, clock)
-    sender = Sender(store, clock, HUB, Limits())
-    store.committed = sender.wake
-
-    async def nothing(_document: object) -> None:
-        return
-
-    link = Link(
-        Broker("broker", 8883, lambda: None),
-        HUB,
-        sender,
-        Handlers(lambda receipt: (sender.receive(receipt), None)[1], nothing, nothing, print, print),
-        lambda state, session: Status(SCHEMA_VERSION, HUB, state, session),
-        clock,
-        random.Random(3),
-        status_seconds=20,
-    )
-    running = asyncio.create_task(link.run())
-    try:
-        yield store
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await store.close()
 
 
 async def produce(store: Store, made: Made, hours: float) -> None:
@@ -112,12 +75,12 @@ async def drained(store: Store, hours: float) -> None:
 async def a_day(path: Path, network: Network, made: Made) -> None:
     """Eight hours without any network, sixteen of a flapping one; the hub is started anew every eight hours."""
     network.down()
-    async with hub(path, network) as store:
+    async with virtual_hub(path, network) as (store, _):
         await produce(store, made, 8)
     assert network.heard == []
     flapping = asyncio.create_task(network.flap(30, 90))
     for _ in range(2):
-        async with hub(path, network) as store:
+        async with virtual_hub(path, network) as (store, _):
             await produce(store, made, 8)
             await drained(store, 1)
     flapping.cancel()

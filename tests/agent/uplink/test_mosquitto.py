@@ -17,6 +17,7 @@ from tests.support.storing_cloud import StoringCloud, at_broker
 from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.plan import Authority as Trusted
 from bedside_agent.buffer.store import Store
+from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.connection import ConnectionFailedError, Message, connected
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
@@ -74,6 +75,7 @@ class Hub:
             clock,
             random.Random(1),
             status_seconds=3600,
+            backoff=Backoff(spread_seconds=0.5, most_seconds=2.0),
         )
 
     def take(self, count: int) -> None:
