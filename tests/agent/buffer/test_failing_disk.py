@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.absent import absent
 from tests.support.clock import ManualClock
 from tests.support.readings import HUB, alarm, event, reading
 from tests.support.small_disk import small_disk
@@ -90,7 +91,7 @@ def turn_read_only(disk: Path) -> None:
     """As ext4 does by itself after an I/O error: whoever writes is refused from now on."""
     done = subprocess.run(["mount", "-o", "remount,abort", str(disk)], capture_output=True, check=False)
     if done.returncode:
-        pytest.skip("NOT TESTED: a disk that turns read-only. This kernel or file system cannot be asked to.")
+        absent("a disk that turns read-only", "a kernel and a file system that know remount,abort")
 
 
 def mount_again(disk: Path) -> None:
