@@ -80,7 +80,7 @@ def run(state: State = STATE, verbose: Verbose = False) -> None:
 
 @app.command()
 def check(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
-    """Whether this version can work with what the hub keeps: settings, identity, buffer. Changes nothing.
+    """Whether this version can work with the hub's settings, identity and buffer's schema. Changes nothing.
 
     bedside-agent check --state /var/lib/bedside
     """

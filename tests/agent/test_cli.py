@@ -1,6 +1,8 @@
 """The commands as a technician types them."""
 
+import contextlib
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tests.support.est_server import est_server
 from tests.support.readings import HUB
 
 from bedside_agent import trust
+from bedside_agent.buffer.database import Database
 from bedside_agent.cli import main
 from bedside_agent.settings import first_text
 
@@ -102,3 +105,24 @@ def test_wrong_usage_is_exit_code_two(typed: Typed) -> None:
         code, out, _ = typed(*command, "--help")
         assert code == 0
         assert "bedside-agent" in out
+
+
+def test_check_refuses_what_this_version_cannot_work_with_and_changes_nothing(typed: Typed, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    CA.write(state / "identity", CA.leaf(HUB))
+    (state / "hub.toml").write_text(first_text(HUB, "localhost", 8883, "bluez"))
+    assert typed("check", "--state", str(state))[:2] == (
+        0,
+        f"Hub {HUB}: settings, identity and buffer are fine.\n",
+    )
+    Database(state / "buffer.db", "0" * 32).close()
+    assert typed("check", "--state", str(state))[0] == 0
+    with contextlib.closing(sqlite3.connect(state / "buffer.db")) as newer:
+        newer.execute("PRAGMA user_version = 999")
+    before = (state / "buffer.db").read_bytes()
+    code, _, said = typed("check", "--state", str(state))
+    assert code == 1
+    assert "schema 999" in said
+    assert (state / "buffer.db").read_bytes() == before
+    (state / "identity" / "key.pem").unlink()
+    assert typed("check", "--state", str(state))[0] == 1

@@ -28,9 +28,8 @@ Progress = Callable[[int, int], None]
 
 
 def check_readable(path: Path) -> None:
-    """StoreError when an agent of this version could not go on with the store; none is fine, nothing is changed."""
+    """NewerStoreError when a newer agent has written the store; none is fine. Nothing is changed, no key is needed."""
     if path.exists():
-        open_keyring(path)
         with opened_for_reading(path) as file:
             check_schema(file)
 
