@@ -50,9 +50,24 @@ class Settled:
     """Fast membership in the rising pairs of one lane."""
 
     def __init__(self, pairs: tuple[Pair, ...]) -> None:
-        self._pairs = pairs
+        self.pairs = pairs
         self._firsts = [first for first, _ in pairs]
 
     def __contains__(self, seq: int) -> bool:
         place = bisect_right(self._firsts, seq) - 1
-        return place >= 0 and seq <= self._pairs[place][1]
+        return place >= 0 and seq <= self.pairs[place][1]
+
+    def open_part(self, first: int, last: int) -> tuple[Pair, ...]:
+        """What of `first` to `last` is not in it, rising."""
+        left: list[Pair] = []
+        at = first
+        for place in range(max(0, bisect_right(self._firsts, first) - 1), len(self.pairs)):
+            settled_first, settled_last = self.pairs[place]
+            if settled_first > last:
+                break
+            if at < settled_first:
+                left.append((at, settled_first - 1))
+            at = max(at, settled_last + 1)
+        if at <= last:
+            left.append((at, last))
+        return tuple(left)

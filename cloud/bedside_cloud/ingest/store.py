@@ -18,6 +18,7 @@ from bedside_cloud.ingest import lanes
 from bedside_cloud.ingest.admission import Admitted
 from bedside_cloud.ingest.aside import keep_conflicts, keep_rejected
 from bedside_cloud.ingest.assignments import Assignments
+from bedside_cloud.ingest.gaps import new_part
 from bedside_cloud.ingest.lanes import SQL, Addition, LaneKey
 from bedside_cloud.ingest.ranges import Pair, Settled, joined, of_sequences
 from bedside_cloud.ingest.rows import TYPES, Rows, announcement
@@ -102,9 +103,14 @@ async def _take_lane(
         announced += collected.rows.add(key, readings, admitted.heard_at_ms)
         _collect_alarms(collected, key, alarms, admitted.heard_at_ms)
         _collect_events(collected, key, events)
-        collected.gaps += [_gap(key, gap) for gap in batch.gaps]
-        gaps += [(gap.first_seq, gap.last_seq) for gap in batch.gaps]
         fresh.update(one.seq for one in items if one.seq not in before)
+    # After all items: what came as one is no gap, whatever the hub said of it before or after.
+    dropped = [gap for admitted in batches for gap in admitted.batch.gaps]
+    if dropped:
+        held = joined((*before.pairs, *of_sequences(fresh | rejected)))
+        new = new_part(dropped, held)
+        collected.gaps += [_gap(key, gap) for gap in new]
+        gaps = [(gap.first_seq, gap.last_seq) for gap in new]
     if announced:
         heard_at_ms = min(admitted.heard_at_ms for admitted in batches)
         outcome.announcement = announcement(key.hub_id, heard_at_ms, announced)

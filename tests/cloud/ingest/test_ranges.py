@@ -24,6 +24,14 @@ def test_settled_knows_its_members(given_pairs: list[tuple[int, int]], seq: int)
     assert (seq in Settled(joined(given_pairs))) == (seq in members(tuple(given_pairs)))
 
 
+@given(pairs, st.integers(0, 250), st.integers(0, 60))
+def test_settled_knows_what_of_a_range_it_lacks(given_pairs: list[tuple[int, int]], first: int, more: int) -> None:
+    wanted = (first, first + more)
+    left = Settled(joined(given_pairs)).open_part(*wanted)
+    assert members(left) == members((wanted,)) - members(tuple(given_pairs))
+    assert left == joined(left)
+
+
 @given(st.sets(st.integers(1, 100)))
 def test_sequences_become_as_few_pairs_as_possible(sequences: set[int]) -> None:
     assert of_sequences(sequences) == joined((seq, seq) for seq in sequences)

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from psycopg.rows import dict_row
 from tests.support.clock import NOON_MS
 from tests.support.database import TestDatabase
@@ -162,12 +163,75 @@ async def test_alarms_and_events_are_stored_once_and_told_on(ingest: Ingest) -> 
 
 
 async def test_a_gap_settles_the_sequences_it_replaces(ingest: Ingest) -> None:
-    gap = Gap(2, 9, 7, GapReason.DISK_FULL, NOON_MS, NOON_MS)
     header = header_for(HUB, STORE, UpLane.READINGS, [1, 10])
-    stored = await ingest.store(Batch(header, readings=(reading(seq=1), reading(seq=10)), gaps=(gap,)))
+    stored = await ingest.store(Batch(header, readings=(reading(seq=1), reading(seq=10)), gaps=(gap(2, 9, 7),)))
     assert stored.settled == ((1, 10),)
     (row,) = ingest.rows("gaps")
     assert (row["first_seq"], row["last_seq"], row["items"], row["reason"]) == (2, 9, 7, "disk_full")
+
+
+def gap(first: int, last: int, count: int | None = None) -> Gap:
+    return Gap(first, last, last - first + 1 if count is None else count, GapReason.DISK_FULL, NOON_MS, NOON_MS)
+
+
+async def test_a_gap_that_comes_again_inside_a_longer_one_is_counted_once(ingest: Ingest) -> None:
+    for first, last in ((3, 4), (3, 4), (2, 9), (1, 9), (9, 12)):
+        await ingest.store(Batch(header_for(HUB, STORE, UpLane.READINGS, [first, last]), gaps=(gap(first, last),)))
+    rows = ingest.rows("gaps", "first_seq")
+    assert [(row["first_seq"], row["last_seq"], row["items"]) for row in rows] == [
+        (1, 1, 1),
+        (2, 2, 1),
+        (3, 4, 2),
+        (5, 9, 5),
+        (10, 12, 3),
+    ]
+
+
+async def test_what_is_stored_is_no_gap_whichever_comes_first(ingest: Ingest) -> None:
+    header = header_for(HUB, STORE, UpLane.READINGS, [1, 12])
+    await ingest.store(batch(reading(seq=3)))
+    # In one transaction: a gap, and after it a batch with a reading of its middle.
+    stored = await ingest.store(Batch(header, gaps=(gap(1, 10, 9),)), batch(reading(seq=5), reading(seq=12)))
+    assert stored.settled == ((1, 10), (12, 12))
+    assert sum(row["items"] for row in ingest.rows("gaps")) == 9 - 2
+    assert [row["seq"] for row in ingest.rows("readings", "seq")] == [3, 5, 12]
+    # The gap stands, and what was lost and came after all is kept beside it.
+    assert (await ingest.store(batch(reading(seq=7)))).conflicts == 1
+    assert [row["seq"] for row in ingest.rows("conflicts")] == [7]
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    said=st.lists(
+        st.lists(
+            st.one_of(
+                st.integers(1, 40).map(lambda seq: reading(seq=seq)),
+                st.tuples(st.integers(1, 40), st.integers(0, 12)).map(lambda one: gap(one[0], one[0] + one[1])),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        max_size=6,
+    )
+)
+async def test_readings_and_counted_gaps_are_all_that_was_made(ingest: Ingest, said: list[list[Reading | Gap]]) -> None:
+    store_id = uuid.uuid4().hex
+    made: set[int] = set()
+    for together in said:
+        for item in together:
+            made |= set(range(item.first_seq, item.last_seq + 1)) if isinstance(item, Gap) else {item.seq}
+        await ingest.store(*(alone(store_id, item) for item in together))
+    held = [row["seq"] for row in ingest.rows("readings") if row["store_id"] == store_id]
+    gaps = [row for row in ingest.rows("gaps") if row["store_id"] == store_id]
+    covered = [seq for row in gaps for seq in range(row["first_seq"], row["last_seq"] + 1)]
+    assert sorted(held + covered) == sorted(made)
+    assert len(held) + sum(row["items"] for row in gaps) == len(made)
+
+
+def alone(store_id: str, item: Reading | Gap) -> Batch:
+    if isinstance(item, Gap):
+        return Batch(header_for(HUB, store_id, UpLane.READINGS, [item.first_seq, item.last_seq]), gaps=(item,))
+    return batch(item, store_id=store_id)
 
 
 async def test_a_body_that_cannot_be_read_is_kept_whole_once(ingest: Ingest) -> None:
