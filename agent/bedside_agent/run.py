@@ -38,6 +38,7 @@ from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
 from bedside_agent.uplink.link import Broker, Link
+from bedside_agent.uplink.route import Route
 from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.cadence import CadenceRule
@@ -131,7 +132,7 @@ class Agent:
         )
         store.committed = self._sender.wake
         self._link = Link(
-            Broker(settings.broker_host, settings.broker_port, self._tls_context),
+            Broker(Route(settings.broker_host, settings.broker_port), self._tls_context),
             settings.hub_id,
             self._sender,
             Handlers(self._on_receipt, self._on_plan, self._on_command, self._alerts.take, self._on_refused),

@@ -34,15 +34,18 @@ pattern read bedside/v1/hubs/%u/alerts
 class Mosquitto:
     """Who may do what is read from the certificate's common name: `cloud`, or the hub's id."""
 
-    def __init__(self, directory: Path, authority: Authority, host: str = "localhost") -> None:
+    def __init__(
+        self, directory: Path, authority: Authority, host: str = "localhost", *, address: str = "127.0.0.1"
+    ) -> None:
         self.port = free_port()
+        self._address = address
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         authority.write(directory, authority.leaf("broker", host=host))
         (directory / "access").write_text(ACCESS)
         (directory / "access").chmod(0o600)
         (directory / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\n"
+            f"listener {self.port} {address}\n"
             f"cafile {directory}/ca.pem\n"
             f"certfile {directory}/chain.pem\n"
             f"keyfile {directory}/key.pem\n"
@@ -63,7 +66,7 @@ class Mosquitto:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self._address, self.port), timeout=1).close()
                 return
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:

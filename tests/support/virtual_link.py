@@ -23,6 +23,7 @@ from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.connection import ConnectionFailedError, Message
 from bedside_agent.uplink.inbox import Handlers
 from bedside_agent.uplink.link import Broker, Link
+from bedside_agent.uplink.route import Route
 from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -105,7 +106,7 @@ class Network:
 
     @asynccontextmanager
     async def connected(
-        self, _host: str, _port: int, _tls: object, _client_id: str, *, will: Message, subscribe: Sequence[str]
+        self, _route: Route, _tls: object, _client_id: str, *, will: Message, subscribe: Sequence[str]
     ) -> AsyncIterator["VirtualConnection"]:
         """As `bedside_agent.uplink.connection.connected`."""
         self.attempts.append(asyncio.get_running_loop().time())
@@ -171,7 +172,7 @@ async def virtual_hub(path: Path, network: Network) -> AsyncIterator[tuple[Store
         return
 
     link = Link(
-        Broker("broker", 8883, lambda: None),
+        Broker(Route("broker", 8883), lambda: None),
         HUB,
         sender,
         Handlers(lambda receipt: (sender.receive(receipt), None)[1], nothing, nothing, print, print),

@@ -7,6 +7,7 @@ depend on that: plans and commands are sent again until they were answered, rece
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -18,8 +19,14 @@ import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 
 from bedside_agent.errors import AgentError
+from bedside_agent.uplink.route import Route
 
 CONNECT_SECONDS = 10.0
+"""How long each may take: a TCP connection to any of the broker's addresses, and its word that the hub may come in."""
+
+HANDSHAKE_SECONDS = 5.0
+"""How long TLS may take."""
+
 PUBLISH_SECONDS = 30.0
 """How long an acknowledgement may take before the connection counts as gone. What is on the link at once is paced to
 less than a second of it."""
@@ -94,12 +101,13 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    host: str, port: int, tls: ssl.SSLContext | None, client_id: str, *, will: Message, subscribe: Sequence[str]
+    route: Route, tls: ssl.SSLContext | None, client_id: str, *, will: Message, subscribe: Sequence[str]
 ) -> AsyncIterator[Connection]:
     """Connect, subscribe, and disconnect at the end without a last will; ConnectionFailedError if it cannot be."""
+    opened = await _opened(route)
     client = aiomqtt.Client(
-        host,
-        port,
+        route.host,
+        route.port,
         identifier=client_id,
         protocol=aiomqtt.ProtocolVersion.V311,
         clean_session=True,
@@ -113,6 +121,7 @@ async def connected(
         logger=log,
     )
     client.pending_calls_threshold = 1000
+    _hand_over(opened, client)
     try:
         await _heeding_cancellation(client.__aenter__())
     except aiomqtt.MqttError as cause:
@@ -125,6 +134,31 @@ async def connected(
         # An end that the broker does not answer is an end all the same.
         with contextlib.suppress(aiomqtt.MqttError):
             await _heeding_cancellation(client.__aexit__(None, None, None))
+
+
+async def _opened(route: Route) -> socket.socket:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await route.open()
+    except OSError as cause:
+        raise ConnectionFailedError(f"{route.host} cannot be reached: {_in_words(cause)}") from cause
+
+
+def _in_words(error: OSError) -> str:
+    # A resolver's numbers are its own, below zero, and it brings its words.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return str(error) or "none of its addresses answers"
+
+
+def _hand_over(opened: socket.socket, client: aiomqtt.Client) -> None:
+    """Have the client go on with this TCP connection.
+
+    Neither library has a public way to do so. Were the name below to change, the client would connect as it does by
+    itself, to one address after the other, and `test_route.py` would say so.
+    """
+    opened.settimeout(HANDSHAKE_SECONDS)
+    client._client._create_socket_connection = lambda: opened  # type: ignore[method-assign]
 
 
 async def _subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from bedside_agent.errors import IdentityError
 from bedside_agent.uplink.backoff import STEADY_SECONDS, Backoff
 from bedside_agent.uplink.connection import Connection, ConnectionFailedError, Message, connected
 from bedside_agent.uplink.inbox import Handlers, Inbox
+from bedside_agent.uplink.route import Route
 from bedside_agent.uplink.sender import Sender
 from bedside_profiles.wire.command import Reply
 from bedside_profiles.wire.messages import encode
@@ -31,10 +32,9 @@ MakeStatus = Callable[[HubState, str], Status]
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker listens. `tls` is made anew for each connection, so that a renewed certificate is used."""
+    """The way to the broker. `tls` is made anew for each connection, so that a renewed certificate is used."""
 
-    host: str
-    port: int
+    route: Route
     tls: Callable[[], ssl.SSLContext | None]
 
 
@@ -116,9 +116,7 @@ class Link:
         tls = await asyncio.to_thread(self._broker.tls)
         down = [topic(self._hub_id, lane) for lane in DownLane]
         will = self._message(UpLane.STATUS, encode(self._status(HubState.OFFLINE, self._session)))
-        async with connected(
-            self._broker.host, self._broker.port, tls, self._hub_id, will=will, subscribe=down
-        ) as connection:
+        async with connected(self._broker.route, tls, self._hub_id, will=will, subscribe=down) as connection:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._work(connection, tasks)
