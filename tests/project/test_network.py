@@ -76,3 +76,17 @@ async def test_a_stalled_line_says_nothing_and_a_cut_one_resets() -> None:
         with pytest.raises(ConnectionResetError):
             await reader.readexactly(1)
         writer.transport.abort()
+
+
+async def test_a_swallowed_connection_stays_silent_while_new_ones_work() -> None:
+    async with echo() as upstream, proxied(upstream) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"x")
+        assert await reader.read(1) == b"x"
+        proxy.swallow()
+        writer.write(b"y")
+        assert (await there_and_back(proxy.port, b"new"))[0] == b"new"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.read(1)
+        writer.transport.abort()

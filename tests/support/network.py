@@ -53,8 +53,8 @@ class Proxy:
         self.carried_bytes = 0
         """What came from the side that connects, and was passed on."""
         self._upstream_port = upstream_port
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing: set[asyncio.Event] = set()
+        self._stalled = False
         self._refusing = False
         self._chance = random.Random(1)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -72,12 +72,19 @@ class Proxy:
 
     def stall(self) -> None:
         """Nothing moves any more, and nobody is told."""
-        self._flowing.clear()
+        self._stalled = True
+        self.swallow()
+
+    def swallow(self) -> None:
+        """Nothing moves any more on the connections that there are, and nobody is told; new ones are as ever."""
+        for flowing in self._flowing:
+            flowing.clear()
 
     def restore(self) -> None:
         """As if nothing had happened."""
-        self._refusing = False
-        self._flowing.set()
+        self._refusing = self._stalled = False
+        for flowing in self._flowing:
+            flowing.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -92,11 +99,16 @@ class Proxy:
             self._writers.discard(writer)
             return
         self._writers.add(up_writer)
+        flowing = asyncio.Event()
+        self._flowing.add(flowing)
+        if not self._stalled:
+            flowing.set()
         pumps = [
-            asyncio.create_task(self._pump(reader, up_writer, "up")),
-            asyncio.create_task(self._pump(up_reader, writer, "down")),
+            asyncio.create_task(self._pump(reader, up_writer, "up", flowing)),
+            asyncio.create_task(self._pump(up_reader, writer, "down", flowing)),
         ]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        self._flowing.discard(flowing)
         for end in (writer, up_writer):
             end.transport.abort()
             self._writers.discard(end)
@@ -104,7 +116,9 @@ class Proxy:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str, flowing: asyncio.Event
+    ) -> None:
         on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         arriving = asyncio.create_task(self._arrive(on_the_way, writer))
         loop = asyncio.get_running_loop()
@@ -112,7 +126,7 @@ class Proxy:
         try:
             with contextlib.suppress(ConnectionError):
                 while piece := await reader.read(PIECE_BYTES if self.line else 65536):
-                    await self._flowing.wait()
+                    await flowing.wait()
                     line = self.line
                     if line is not None:
                         leaves_at = self._buckets[way].leaves_at(len(piece), line, loop.time())
