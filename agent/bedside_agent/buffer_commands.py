@@ -22,6 +22,7 @@ from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.inspection import Counts, Progress, viewed
 from bedside_agent.buffer.records import COLUMNS, Record, cells, since_ms
 from bedside_agent.buffer.sealing import rotate
+from bedside_agent.buffer.substitute import buffer_in_use, memory_for
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError
 from bedside_agent.run import BUFFER
@@ -56,7 +57,7 @@ def stats(state: State = STATE, as_json: Json = False, verbose: Verbose = False)
 
     bedside-agent buffer stats --json
     """
-    with viewed(state / BUFFER) as view, _progress("counting") as progress:
+    with viewed(_in_use(state)) as view, _progress("counting") as progress:
         found = view.counts(progress)
     error = _agents_word(state)
     if as_json:
@@ -85,7 +86,7 @@ def show(
 
     bedside-agent buffer show --lane readings -n 50
     """
-    with viewed(state / BUFFER) as view:
+    with viewed(_in_use(state)) as view:
         found = [one for wanted in _lanes(lane) for one in view.newest(wanted, rows)]
     if as_json:
         print_json(found)
@@ -113,7 +114,7 @@ def export(
     """
     not_before = since_ms(since, time.time_ns() // 1_000_000) if since else None
     with ExitStack() as stack:
-        view = stack.enter_context(viewed(state / BUFFER))
+        view = stack.enter_context(viewed(_in_use(state)))
         target = stack.enter_context(_new_file(output)) if output is not None else sys.stdout
         progress = stack.enter_context(_progress("exporting"))
         records = (one for wanted in _lanes(lane) for one in view.records(wanted, not_before, progress))
@@ -160,6 +161,10 @@ def rotate_key(state: State = STATE, as_json: Json = False, verbose: Verbose = F
         Console().print(f"Key {number} is made; it seals after the agent's next start: systemctl restart bedside-agent")
 
 
+def _in_use(state: Path) -> Path:
+    return buffer_in_use(state / BUFFER, memory_for(state))
+
+
 def _lanes(lane: Lane | None) -> tuple[UpLane, ...]:
     return LANES if lane is None else (UpLane(lane.value),)
 
@@ -167,7 +172,7 @@ def _lanes(lane: Lane | None) -> tuple[UpLane, ...]:
 def _agents_word(state: Path) -> str | None:
     """What the running agent says of its store; None when it says nothing is wrong, or does not run."""
     try:
-        error: str | None = health.ask(state)["store_error"]
+        error: str | None = health.ask(state, memory_for(state))["store_error"]
     except NotRunningError:
         return None
     return error

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bedside_agent import buffer_commands, health, settings
 from bedside_agent.buffer.inspection import check_readable
+from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
@@ -98,7 +99,7 @@ def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False
 
     bedside-agent status --json
     """
-    report = health.ask(state)
+    report = health.ask(state, memory_for(state))
     if as_json:
         print_json(report)
         return
@@ -117,7 +118,7 @@ def quiet(state: State = STATE, verbose: Verbose = False) -> None:
 
     bedside-agent quiet --state /var/lib/bedside
     """
-    os.kill(health.ask(state)["pid"], signal.SIGUSR1)
+    os.kill(health.ask(state, memory_for(state))["pid"], signal.SIGUSR1)
 
 
 @device.command("list")
@@ -127,7 +128,7 @@ def device_list(state: State = STATE, as_json: Json = False, verbose: Verbose = 
     bedside-agent device list --json
     """
     try:
-        running = {one["device_id"]: one for one in health.ask(state)["devices"]}
+        running = {one["device_id"]: one for one in health.ask(state, memory_for(state))["devices"]}
     except NotRunningError:
         running = {}
     entries = settings.load(state).device

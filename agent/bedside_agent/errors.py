@@ -7,6 +7,7 @@ BedsideError
     │   ├── NewerStoreError       written by a newer agent: refused, never touched
     │   ├── StoreBusyError        another agent has it open
     │   ├── DamagedStoreError     the file is broken: it is put aside, and what can be read of it is saved
+    │   ├── DiskRefusesError      the disk does not let the buffer be opened: one in memory takes its place
     │   └── StoreWriteError       a commit failed (I/O error): the rows stay in memory and are tried again
     │       └── StoreFullError    the disk has no room for it: room is made, then it is tried again
     ├── IdentityError     key or certificate are missing or do not fit
@@ -64,6 +65,10 @@ class StoreBusyError(StoreError):
 
 class DamagedStoreError(StoreError):
     """The file is broken. Never leaves the store: a new file takes its place."""
+
+
+class DiskRefusesError(StoreError):
+    """The disk does not let the buffer be opened for writing: it is read-only, full to the last page, or failing."""
 
 
 class StoreWriteError(StoreError):

@@ -1,6 +1,7 @@
 """How the running agent is, for `bedside-agent status`: a socket in the state directory that answers with JSON.
 
-A socket and not a file: it costs the SD card nothing, and it is gone with the agent.
+A socket and not a file: it costs the SD card nothing, and it is gone with the agent. On a disk that cannot be written
+it stands in the folder for what is kept in memory.
 """
 
 import asyncio
@@ -35,8 +36,8 @@ class NotRunningError(AgentError):
 
 
 @asynccontextmanager
-async def answering(state: Path, report: Callable[[], Report]) -> AsyncIterator[None]:
-    """Answer everyone who asks while this is open."""
+async def answering(state: Path, memory: Path, report: Callable[[], Report]) -> AsyncIterator[None]:
+    """Answer everyone who asks while this is open: in `state`, or in `memory` where nothing can be made there."""
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -44,21 +45,46 @@ async def answering(state: Path, report: Callable[[], Report]) -> AsyncIterator[
             await writer.drain()
         writer.close()
 
-    path = state / SOCKET
-    path.unlink(missing_ok=True)
-    with _reachable(path) as address, socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
-        path.chmod(0o600)
+    with socket.socket(socket.AF_UNIX) as listening:
+        path = _bind_somewhere(listening, state, memory)
         server = await asyncio.start_unix_server(answer, sock=listening)
         try:
             yield
         finally:
             server.close()
-            path.unlink(missing_ok=True)
+            # On a disk that turned read-only meanwhile it stays, and nobody answers there.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
-def ask(state: Path) -> Report:
+def _bind_somewhere(listening: socket.socket, state: Path, memory: Path) -> Path:
+    try:
+        return _bind(listening, state)
+    except OSError:
+        memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _bind(listening, memory)
+
+
+def _bind(listening: socket.socket, directory: Path) -> Path:
+    path = directory / SOCKET
+    path.unlink(missing_ok=True)
+    with _reachable(path) as address:
+        listening.bind(address)
+    path.chmod(0o600)
+    return path
+
+
+def ask(state: Path, memory: Path) -> Report:
     """The running agent's report; NotRunningError if there is none."""
+    try:
+        return _ask(state)
+    except NotRunningError:
+        if not (memory / SOCKET).exists():
+            raise
+        return _ask(memory)
+
+
+def _ask(state: Path) -> Report:
     answer = b""
     with _reachable(state / SOCKET) as address, socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(TIMEOUT_SECONDS)

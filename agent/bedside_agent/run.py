@@ -57,23 +57,27 @@ RETAIN_SECONDS = 600.0
 PROBE_SECONDS = 5.0
 BUFFER = "buffer.db"
 IDENTITY = "identity"
+STORE_FAILING = "store_failing"
+"""The condition of the alarm that what the hub measures would be lost with the power."""
 
 log = logging.getLogger(__name__)
 
 
-async def run_agent(state: Path, settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
+async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run until `stop` is set, then stop cleanly: devices first, then the link, the buffer last.
+
+    What the disk below `state` refuses at the start is kept below `memory`.
 
     IdentityError or StoreError when it cannot start. Later only a fault of the program, or a buffer whose writer died,
     comes out of here: losing the network, the radio or a device does not.
     """
     kernel = SystemClock()
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
-    async with _opened_store(state, settings, kernel) as store, _opened_radio(settings) as central:
+    async with _opened_store(state, memory, settings, kernel) as store, _opened_radio(settings) as central:
         times = await _time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
-        async with answering(state, agent.report):
+        async with answering(state, memory, agent.report):
             await agent.run(stop, notifier)
 
 
@@ -218,7 +222,7 @@ class Agent:
             "last_receipt_ms": self._last_receipt_ms,
             "cloud_generation": generation.decode() if generation else None,
             "store_id": self._store.store_id,
-            "store_error": failing.what if failing else None,
+            "store_error": failing.what if failing else self._store.trouble,
             "plan": {"plan_id": plan.plan_id, "version": plan.version, "active": plan.active} if plan else None,
             "alarms": list(self._keeper.active()),
             "faults": list(self._keeper.faults()),
@@ -301,6 +305,7 @@ class Agent:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._times.tick()
+            self._keeper.fault(STORE_FAILING, Priority.MEDIUM if self._store.trouble else None)
             self._keeper.tick()
             self._progress.moved("rules", self._times.now().monotonic_ms)
 
@@ -356,8 +361,8 @@ async def _time_keeper(kernel: Clock, store: Store) -> TimeKeeper:
 
 
 @asynccontextmanager
-async def _opened_store(state: Path, settings: Settings, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(state / BUFFER, clock, commit_window_ms=settings.commit_window_ms)
+async def _opened_store(state: Path, memory: Path, settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+    store = await Store.open(state / BUFFER, clock, commit_window_ms=settings.commit_window_ms, memory=memory)
     try:
         yield store
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bedside_agent import settings
+from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.errors import AgentError
 from bedside_agent.logs import log_to_stderr
 from bedside_agent.notify import Notifier
@@ -27,7 +28,7 @@ def serve(state: Path, *, verbose: bool) -> None:
     notifier = Notifier.from_environment(os.environ, os.getpid())
 
     async def until_stopped() -> None:
-        await run_agent(state, loaded, stop_on_signals(), notifier)
+        await run_agent(state, memory_for(state), loaded, stop_on_signals(), notifier)
 
     asyncio.run(until_stopped())
 

@@ -16,11 +16,13 @@ from tests.support import certificates
 from tests.support.mosquitto import Mosquitto, free_port, require_mosquitto
 from tests.support.ptys import serial_line
 from tests.support.readings import HUB, plan, rule
+from tests.support.small_disk import small_disk
 from tests.support.storing_cloud import StoringCloud, at_broker
 
 from bedside_agent import health
 from bedside_agent.alarms import keeper
 from bedside_agent.buffer.store import Store
+from bedside_agent.buffer.substitute import MEMORY_VARIABLE, memory_for
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
@@ -53,8 +55,10 @@ def prepare(state: Path, broker_port: int, line: Path) -> None:
 
 
 @asynccontextmanager
-async def agent(state: Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (state / "agent.log").open("ab") as log:
+async def agent(
+    state: Path, *, log: Path | None = None, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (log or state / "agent.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -62,8 +66,8 @@ async def agent(state: Path, **environment: str) -> AsyncIterator[asyncio.subpro
             "run",
             "--state",
             str(state),
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             env={**os.environ, **environment},
         )
     try:
@@ -82,7 +86,7 @@ async def until(state: Path, condition: Callable[[dict[str, Any]], bool]) -> dic
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 try:
-                    last = report = await asyncio.to_thread(health.ask, state)
+                    last = report = await asyncio.to_thread(health.ask, state, memory_for(state))
                     if condition(report):
                         return report
                 except AgentError:
@@ -166,6 +170,41 @@ async def test_without_a_network_readings_are_kept_and_alarms_raised_over_kills(
     log = (state / "agent.log").read_text()
     assert "Traceback" not in log
     assert "value" not in log
+
+
+async def test_a_hub_that_starts_on_a_read_only_disk_measures_and_alarms(
+    tmp_path: Path, line: SerialLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MEMORY_VARIABLE, str(tmp_path / "memory"))
+    with small_disk(tmp_path, 20) as disk:
+        state = disk / "state"
+        prepare(state, free_port(), tmp_path / "nonin")
+        await keep_plan(state)
+        async with agent(state) as process:
+            await speak(line, 97, 4)
+            await until(state, lambda report: report["waiting"]["readings"] >= 8)
+            process.kill()
+        remount(disk, "ro")
+        log = tmp_path / "read-only.log"
+        for start in (1, 2):
+            async with agent(state, log=log) as process:
+                # Also what was committed before the disk failed waits, and the plan is in force.
+                await until(state, lambda report, start=start: report["waiting"]["readings"] >= 8 * start)  # type: ignore[misc]
+                await speak(line, 80, 4)
+                report = await until(state, lambda report: report["alarms"] == ["spo2_low", "store_failing"])
+                assert "cannot be written" in report["store_error"]
+                assert report["faults"] == ["store_failing"]
+                process.kill()
+        remount(disk, "rw")
+        async with agent(state) as process:
+            report = await until(state, lambda report: report["alarms"] == ["spo2_low"])
+            assert report["store_error"] is None
+            await until(state, lambda report: report["waiting"]["readings"] >= 24)
+            process.kill()
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 async def keep_plan(state: Path) -> None:

@@ -29,6 +29,7 @@ BREAKS = {
     "only-radio-bleak": ("bedside_agent/errors.py", "import bleak"),
     "only-bumble-central-bumble": ("bedside_agent/errors.py", "import bumble"),
     "only-tty-port-pyserial": ("bedside_agent/errors.py", "import serial"),
+    "only-route-happy-eyeballs": ("bedside_agent/errors.py", "import aiohappyeyeballs"),
     "only-connection-mqtt": ("bedside_agent/errors.py", "import paho"),
     "only-buffer-sqlite": ("bedside_agent/errors.py", "import sqlite3"),
     "only-enrolment-http": ("bedside_agent/errors.py", "import httpx"),

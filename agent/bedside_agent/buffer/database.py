@@ -15,7 +15,7 @@ from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
 from bedside_agent.buffer.sealing import Keyring, open_keyring
 from bedside_agent.buffer.sqlite_file import LOG_PAGES, SqliteFile, opened_whole
 from bedside_agent.buffer.tables import Stored, Tables
-from bedside_agent.errors import DamagedStoreError
+from bedside_agent.errors import DamagedStoreError, DiskRefusesError
 from bedside_profiles.wire.topics import UpLane
 
 ROW_BYTES = 64
@@ -25,13 +25,17 @@ ROW_BYTES = 64
 class Database:
     """One open store. Opening it makes a new store row: sequences of this opening start at 1 under a new id."""
 
-    def __init__(self, path: Path, store_id: str) -> None:
+    def __init__(self, path: Path, store_id: str, *, most_bytes: int | None = None, newer: Path | None = None) -> None:
         """Raise StoreError: another agent has it, a newer one wrote it, or the file cannot be used.
 
         A damaged file is put aside and a new one made; `damage` then says what was wrong, and `rescue` brings in what
         can be saved. How long an opening takes does not depend on how much the store holds.
+
+        `most_bytes` bounds the file where the disk's own end may not be reached. `newer` is one of the files to be
+        rescued whose named values are newer than those of the store.
         """
         self._path = path
+        self._most_bytes = most_bytes
         self._lock = lock(path)
         self.reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
@@ -40,7 +44,7 @@ class Database:
                 self.reserve.release()
             self.file, self.damage = _opened(path, keyring)
             self.rescue = Rescue(path, self.file, keyring)
-            self.rescue.named_values()
+            self.rescue.named_values(newer)
             self._tables = Tables(self.file, keyring)
             self._page_bytes = self.file.pragma("page_size")
             self.store_id = store_id
@@ -51,6 +55,11 @@ class Database:
                 self.file.run("add_store", {"store_id": store_id, "hub_ms": self.hub_ms, "least": least})
                 self.store_number = self.file.number("store_number", {"store_id": store_id})
             self.reserve.refill()
+        except OSError as cause:
+            self._lock.close()
+            if isinstance(cause, PermissionError):
+                raise
+            raise DiskRefusesError(f"the buffer's disk cannot be written: {cause.strerror}") from cause
         except BaseException:
             self._lock.close()
             raise
@@ -150,9 +159,13 @@ class Database:
         Pages that are free in the file count; what log and file will yet take for what is already committed does not.
         """
         log = self._path.with_name(self._path.name + "-wal")
-        log_growth = max(0, LOG_PAGES * self._page_bytes - (log.stat().st_size if log.exists() else 0))
-        file_growth = max(0, self.file.pragma("page_count") * self._page_bytes - self._path.stat().st_size)
-        return free_bytes(self._path.parent) + self.free_in_file() - log_growth - file_growth
+        log_bytes, file_bytes = (log.stat().st_size if log.exists() else 0), self._path.stat().st_size
+        log_growth = max(0, LOG_PAGES * self._page_bytes - log_bytes)
+        file_growth = max(0, self.file.pragma("page_count") * self._page_bytes - file_bytes)
+        room = free_bytes(self._path.parent)
+        if self._most_bytes is not None:
+            room = min(room, self._most_bytes - log_bytes - file_bytes)
+        return room + self.free_in_file() - log_growth - file_growth
 
     def tidy(self) -> None:
         """Empty the log into the file and give its room back to the disk. StoreWriteError as `commit`."""

@@ -80,7 +80,7 @@ class View:
         """Count everything; every row is opened, its items are not."""
         found = Counts(
             stores=len(self._stores),
-            file_bytes=sum(one.stat().st_size for one in self._path.parent.glob(self._path.name + "*")),
+            file_bytes=sum(one.lstat().st_size for one in self._path.parent.glob(self._path.name + "*")),
             newest_key=max(self._keyring.keys),
             damaged_files=[one.name for one in salvage.waiting(self._path)],
             is_suspect=salvage.suspect(self._path).exists(),

@@ -62,18 +62,25 @@ class Rescue:
         """Pages read of the file that is being salvaged."""
         return self._aside.pages_read if self._aside is not None else 0
 
-    def named_values(self) -> int:
-        """Bring in the named values (plan, alarms' memory), which are needed at once; how many pages were read."""
+    def named_values(self, newer: Path | None = None) -> int:
+        """Bring in the named values (plan, alarms' memory), which are needed at once; how many pages were read.
+
+        What the store has already stays, except for the values of the file `newer`.
+        """
         read = 0
         for path in reversed(salvage.waiting(self._path)):
             aside = Aside(path, self._keyring)
             try:
                 with self._file.transaction():
+                    if path == newer:
+                        newest = {found.name: found.plain for found in reversed(tuple(aside.named_values()))}
+                        self._tables.put_state({name: value for name, value in newest.items() if not _is_own(name)})
+                        continue
                     for found in aside.named_values():
                         self._take_value(found)
             finally:
                 aside.close()
-            read += aside.pages_read
+                read += aside.pages_read
         return read
 
     def step(self) -> tuple[Saved, ...]:
@@ -87,7 +94,7 @@ class Rescue:
         last = min(self._at + STEP_PAGES, aside.count) - 1
         with self._file.transaction():
             saved = [one for found in aside.rows(self._at, last) if (one := self._take(found)) is not None]
-            self._tables.put_state({PLACE: f"{last + 1} {aside.path.name}".encode()})
+            self._tables.put_state({PLACE: f"{last + 1} {salvage.identity(aside.path)}".encode()})
         self.rows += len(saved)
         self._at = last + 1
         if self._at >= aside.count:
@@ -106,7 +113,7 @@ class Rescue:
         if found:
             self._aside = Aside(found[0], self._keyring)
             place, _, name = self._tables.state().get(PLACE, b"0 ").decode().partition(" ")
-            self._at = min(int(place), self._aside.count) if name == found[0].name else 0
+            self._at = min(int(place), self._aside.count) if name == salvage.identity(found[0]) else 0
         return self._aside
 
     def _take(self, found: Found) -> Saved | None:
@@ -140,6 +147,10 @@ class Rescue:
         return [one for one in there if wanted[0] <= one[0] and one[1] <= wanted[1]]
 
     def _take_value(self, found: Found) -> None:
-        if not found.name.startswith(OWN):
+        if not _is_own(found.name):
             value = self._keyring.seal(found.plain, found.name.encode())
             self._file.run("salvage_state", {"name": found.name, "value": value})
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(OWN)

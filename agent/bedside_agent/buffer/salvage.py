@@ -4,6 +4,7 @@ Whoever reads raw pages meets old copies too: rows that were deleted since. They
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ DAMAGED = ".damaged"
 """What the file is called until all of it is salvaged; then `SALVAGED`, of which only the newest is kept."""
 
 SALVAGED = ".salvaged"
+
+ADOPTED = "adopted"
+"""What the folder of a store in memory is called, with a number, once the disk's own store takes over."""
 
 SUSPECT = ".suspect"
 """Beside the store: SQLite met damage while the hub ran, in a page that the check at the start does not reach."""
@@ -94,9 +98,7 @@ def suspect(path: Path) -> Path:
 
 def put_aside(path: Path) -> None:
     """Move the store and its log out of the way, under a name that is free."""
-    taken = {one.name for one in waiting(path)}
-    names = (f"{path.name}{DAMAGED}.{number}" for number in range(1, len(taken) + 2))
-    aside = path.with_name(next(name for name in names if name not in taken))
+    aside = _free_name(path)
     log = _log_of(path)
     if log.exists():
         # First: a log without its file is read for itself, a file without its log is the state before.
@@ -116,6 +118,9 @@ def waiting(path: Path) -> list[Path]:
 
 def finish(path: Path, aside: Path) -> None:
     """All that could be saved from `aside` is in the store."""
+    if aside.is_symlink():
+        _drop_linked(aside)
+        return
     kept = salvaged(path)
     for before, after in ((_log_of(aside), _log_of(kept)), (aside, kept)):
         if before.exists():
@@ -133,6 +138,36 @@ def drop_salvaged(path: Path) -> bool:
     for one in kept:
         one.unlink()
     return bool(kept)
+
+
+def link(path: Path, source: Path) -> Path:
+    """Have the file `source`, which stays where it is, salvaged into the store at `path`; the link's name."""
+    aside = _free_name(path)
+    # First the log, as in `put_aside`.
+    _log_of(aside).symlink_to(_log_of(source))
+    aside.symlink_to(source)
+    return aside
+
+
+def _drop_linked(aside: Path) -> None:
+    """Forget a link, and what it led to if that was a store in memory: it is not needed, and memory is dear."""
+    folder = aside.readlink().parent
+    for linked in (_log_of(aside), aside):
+        linked.unlink(missing_ok=True)
+    if folder.name.startswith(ADOPTED):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def identity(aside: Path) -> str:
+    """What tells this file from every other one that was put aside or linked before it."""
+    return str(aside.readlink()) if aside.is_symlink() else aside.name
+
+
+def _free_name(path: Path) -> Path:
+    taken = waiting(path)
+    # Behind all others: the order of the names is that of their age.
+    number = int(taken[-1].suffix.removeprefix(".")) + 1 if taken and taken[-1].suffix != DAMAGED else 1
+    return path.with_name(f"{path.name}{DAMAGED}.{number}")
 
 
 def _log_of(path: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.queries import queries
 from bedside_agent.buffer.salvage import suspect
-from bedside_agent.errors import DamagedStoreError, StoreError, StoreFullError, StoreWriteError
+from bedside_agent.errors import DamagedStoreError, DiskRefusesError, StoreError, StoreFullError, StoreWriteError
 
 PAGE_BYTES = 2048
 """A commit writes at least a page and the log's frame around it: smaller ones halve what wears the card. Older stores
@@ -162,14 +162,17 @@ class SqliteFile:
 def opened_whole(path: Path) -> Iterator[SqliteFile]:
     """Open or make the file for writing; it is closed again when what is done inside fails.
 
-    DamagedStoreError when SQLite finds it broken in here, StoreError when it cannot be used.
+    DamagedStoreError when SQLite finds it broken in here, DiskRefusesError when the disk does not let it be used,
+    StoreError when it is another user's.
     """
     try:
         path.touch(mode=0o600, exist_ok=True)
         # The store hands one call after the other to its own thread; `close` may come from another one.
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as cause:
+    except PermissionError as cause:
         raise StoreError(f"the buffer cannot be opened: {cause}", fix=f"ls -l {path}") from cause
+    except (OSError, sqlite3.Error) as cause:
+        raise DiskRefusesError(f"the buffer cannot be opened: {cause}", fix=f"ls -l {path}") from cause
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -181,7 +184,7 @@ def opened_whole(path: Path) -> Iterator[SqliteFile]:
         connection.close()
         if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             raise DamagedStoreError(str(cause)) from cause
-        raise StoreError(
+        raise DiskRefusesError(
             f"the buffer cannot be opened: {cause}", cause="the disk is full or failing", fix=f"df -h {path.parent}"
         ) from cause
     except BaseException:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bedside_agent.buffer import retention
+from bedside_agent.buffer import retention, substitute
 from bedside_agent.buffer.adrift import OVERDUE_SECONDS, Adrift
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.contents import LANES, Damaged, Group
@@ -37,6 +37,9 @@ T = TypeVar("T")
 GENERATION = "cloud.generation"
 MOST_FAILED_READS = 10
 READ_RETRY_SECONDS = 1.0
+MOST_WAITING_IN_MEMORY = 100_000
+"""Items. A store in memory takes no more of a backlog than this: 3 MB."""
+
 SALVAGE_RETRY_SECONDS = 60.0
 """Between two attempts while the disk is full or failing."""
 
@@ -44,9 +47,17 @@ SALVAGE_RETRY_SECONDS = 60.0
 class Store:
     """One opening of the buffer. `committed` is called on the event loop when there may be more to fetch."""
 
-    def __init__(self, database: Database, clock: Clock, commit_window_ms: int, thread: ThreadPoolExecutor) -> None:
-        """Blocks: what the file holds is looked up."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        commit_window_ms: int,
+        thread: ThreadPoolExecutor,
+        in_memory: str | None = None,
+    ) -> None:
+        """Blocks: what the file holds is looked up. `in_memory` says why the file is not on the disk."""
         self.store_id = database.store_id
+        self._in_memory = in_memory
         self.committed: Callable[[], None] = lambda: None
         self._database = database
         self._clock = clock
@@ -72,15 +83,22 @@ class Store:
         self._salvaging: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock, *, commit_window_ms: int = 200) -> "Store":
-        """Open or make the store at `path`. Readings are on the disk `commit_window_ms` after they came."""
+    async def open(
+        cls, path: Path, clock: Clock, *, commit_window_ms: int = 200, memory: Path | None = None
+    ) -> "Store":
+        """Open or make the store at `path`. Readings are on the disk `commit_window_ms` after they came.
+
+        Where the disk refuses it, one below the folder `memory` takes its place (`substitute.py`); StoreError without.
+        """
         loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "buffer")
-        database = await loop.run_in_executor(thread, Database, path, secrets.token_hex(16))
-        store = await loop.run_in_executor(thread, cls, database, clock, commit_window_ms, thread)
+        database, why = await loop.run_in_executor(thread, substitute.opened, path, secrets.token_hex(16), memory)
+        store = await loop.run_in_executor(thread, cls, database, clock, commit_window_ms, thread, why)
         store._writing = asyncio.create_task(store._writer.run(), name="buffer writer")
         if database.damage is not None:
             log.error("buffer.store_corrupt", extra={"reason": database.damage})
             store._note("store_corrupt", EventField("reason", database.damage[:1000]))
+        if why is not None:
+            store._note("store_failing", EventField("reason", f"kept in memory: {why}"[:1000]))
         if database.rescue.is_needed:
             store._salvaging = asyncio.create_task(store._salvage(), name="buffer salvage")
         return store
@@ -122,6 +140,13 @@ class Store:
     def failing(self) -> StoreWriteError | None:
         """Why the disk does not take what is to be committed; None when it does."""
         return self._writer.failing
+
+    @property
+    def trouble(self) -> str | None:
+        """Why all that comes would be lost with the power; None while the disk takes it."""
+        if self._is_failing_told and self.failing is not None:
+            return self.failing.what
+        return self._in_memory
 
     # Appending ---------------------------------------------------------------------------------------------------
 
@@ -327,6 +352,10 @@ class Store:
         """Bring in what damaged files still hold, in small steps; what is found is sent at once."""
         rescue, now = self._database.rescue, asyncio.get_running_loop().time
         while rescue.is_needed:
+            if self._in_memory is not None and sum(self.waiting().values()) >= MOST_WAITING_IN_MEMORY:
+                # What is on the disk is safe there; memory is for what comes now.
+                await asyncio.sleep(READ_RETRY_SECONDS)
+                continue
             began = now()
             try:
                 saved = await self._on_thread(rescue.step)
