@@ -20,7 +20,7 @@ from bedside_agent import health
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.inspection import Counts, Progress, viewed
-from bedside_agent.buffer.records import COLUMNS, Record, cells, since_ms
+from bedside_agent.buffer.records import COLUMNS, Record, cells, glance, since_ms
 from bedside_agent.buffer.sealing import rotate
 from bedside_agent.buffer.substitute import buffer_in_use, memory_for
 from bedside_agent.errors import AgentError
@@ -63,11 +63,15 @@ def stats(state: State = STATE, as_json: Json = False, verbose: Verbose = False)
     if as_json:
         print_json({**asdict(found), "store_error": error, "healthy": _is_healthy(found, error)})
         return
-    table = Table("lane", "stored", "waiting", "gaps", "items in gaps", "damaged rows", "bytes", "oldest", "newest")
+    names = ("stored", "waiting", "lost", "damaged", "bytes")
+    table = Table("lane", *names, "oldest (UTC)", "newest (UTC)", box=None, padding=(0, 2, 0, 0))
+    for column in table.columns[1:6]:
+        column.justify = "right"
     for name, lane in found.lanes.items():
-        numbers = (lane.stored, lane.waiting, lane.gaps, lane.gap_items, lane.damaged, lane.bytes)
-        table.add_row(name, *map(str, numbers), time_text(lane.oldest_ms), time_text(lane.newest_ms))
-    console = Console()
+        numbers = (lane.stored, lane.waiting, lane.gap_items, lane.damaged, lane.bytes)
+        times = (time_text(at)[5:16] if at is not None else "—" for at in (lane.oldest_ms, lane.newest_ms))
+        table.add_row(name, *map(str, numbers), *times)
+    console = Console(soft_wrap=True)
     console.print(table)
     keys = ", ".join(f"key {number}: {rows} rows" for number, rows in found.rows_by_key.items()) or "nothing sealed"
     console.print(f"{found.file_bytes} bytes, {found.stores} openings, {keys} (newest key {found.newest_key})")
@@ -91,9 +95,11 @@ def show(
     if as_json:
         print_json(found)
         return
-    table = Table(*COLUMNS)
+    table = Table("time (UTC)", "lane", "seq", "item", box=None, padding=(0, 2, 0, 0))
+    for column in table.columns[:3]:
+        column.no_wrap = True
     for one in found:
-        table.add_row(*map(escaped, cells({**one, "store_id": str(one["store_id"])[:8]})))
+        table.add_row(*map(escaped, glance(one)))
     Console().print(table)
 
 

@@ -100,7 +100,15 @@ def test_show_decodes_the_newest_first(typed: Typed) -> None:
     assert [one["last_seq"] for one in found] == [120, 119, 118]
     assert {(one["value"], one["unit"]) for one in found} == {(97.3, "%")}
     text = typed("show", "-n", "2")[1]
-    assert all(one in text for one in ("spo2_low", "agent_started", "97.3", OXIMETER))
+    assert all(one in text for one in ("spo2_low high raised", "agent_started", f"{OXIMETER} spo2 97.3 %"))
+    assert "gap of 40 disk_full" in typed("show", "-n", "80", "--lane", "readings")[1]
+
+
+def test_what_a_person_reads_fits_a_terminal_of_80_columns(typed: Typed) -> None:
+    for command in ("stats", "show"):
+        lines = typed(command)[1].splitlines()
+        assert max(map(len, lines)) <= 80
+        assert "…" not in "".join(lines)
 
 
 def test_export_writes_all_of_it_oldest_first(typed: Typed, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from bedside_profiles.wire.topics import UpLane
 COLUMNS = ("lane", "store_id", "first_seq", "last_seq", "at_utc", "device_id", "what", "value", "unit", "details")
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_TOLD = ("state", "priority", "reason", "range_flag", "quality", "user")
+"""Details that a glance shows by their value alone; events' own fields it shows with their names."""
+
 _SHOWN = {"seq", "device_id", "metric", "value", "taken_at_ms", "at_ms", "condition", "kind"}
 
 Record = dict[str, object]
@@ -39,6 +42,24 @@ def record(lane: UpLane, store_id: str, item: Item | None, seq: int = 0) -> Reco
 def cells(one: Mapping[str, object]) -> list[str]:
     """A record as a line of a table."""
     return [_cell(one[name]) for name in COLUMNS]
+
+
+def glance(one: Mapping[str, object]) -> tuple[str, str, str, str]:
+    """A record for a narrow screen: when, which lane, which sequences, and what it says. `--json` has all of it."""
+    at, first, last = one["at_utc"], one["first_seq"], one["last_seq"]
+    details = one["details"]
+    said = [] if one["value"] is None or one["what"] == "gap" else [f"{one['value']} {one['unit'] or ''}".strip()]
+    if one["what"] == "gap":
+        said.append(f"of {one['value']}")
+    if isinstance(details, Mapping):
+        said += [text for name, value in details.items() if (text := _told(name, value))]
+    words = (one["device_id"], one["what"], *said)
+    return (
+        str(at)[:19].replace("T", " ") if at else "",
+        str(one["lane"]),
+        str(first) if first == last else f"{first}–{last}",
+        " ".join(str(word) for word in words if word is not None),
+    )
 
 
 def at_ms(item: Item) -> int | None:
@@ -69,3 +90,11 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict) else str(value)
+
+
+def _told(name: str, value: object) -> str:
+    if name in _TOLD:
+        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if name == "fields" and isinstance(value, list | tuple):
+        return ", ".join(f"{one['name']}: {one['value']}" for one in value if one["value"])
+    return ""

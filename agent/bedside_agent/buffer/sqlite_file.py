@@ -196,8 +196,11 @@ def opened_whole(path: Path) -> Iterator[SqliteFile]:
 @contextmanager
 def opened_for_reading(path: Path) -> Iterator[SqliteFile]:
     """The file beside a running agent; StoreError when it cannot be read."""
+    # On a disk that cannot be written SQLite may not make the log's index; where there is no log, none is needed.
+    alone = os.statvfs(path.parent).f_flag & os.ST_RDONLY and not path.with_name(path.name + "-wal").exists()
+    how = "mode=ro&immutable=1" if alone else "mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?{how}", uri=True, isolation_level=None)) as connection:
             yield SqliteFile(connection, None)
     except sqlite3.Error as cause:
         raise StoreError(f"the buffer cannot be read: {cause}", cause="the file is damaged or not a buffer") from cause

@@ -57,7 +57,7 @@ class Store:
     ) -> None:
         """Blocks: what the file holds is looked up. `in_memory` says why the file is not on the disk."""
         self.store_id = database.store_id
-        self._in_memory = in_memory
+        self._in_memory = None if in_memory is None else f"kept in memory, and lost with the power: {in_memory}"
         self.committed: Callable[[], None] = lambda: None
         self._database = database
         self._clock = clock
@@ -98,7 +98,7 @@ class Store:
             log.error("buffer.store_corrupt", extra={"reason": database.damage})
             store._note("store_corrupt", EventField("reason", database.damage[:1000]))
         if why is not None:
-            store._note("store_failing", EventField("reason", f"kept in memory: {why}"[:1000]))
+            store._note("store_failing", EventField("reason", str(store.trouble)[:1000]))
         if database.rescue.is_needed:
             store._salvaging = asyncio.create_task(store._salvage(), name="buffer salvage")
         return store
