@@ -1,0 +1,216 @@
+"""A device that BlueZ has heard: Device1, its connection, and its services while it is connected."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from bumble import hci
+from bumble.core import AdvertisingData, BaseBumbleError, InvalidStateError
+from bumble.device import Advertisement, Connection, Peer
+from bumble.gatt import GATT_GENERIC_ACCESS_SERVICE
+from dbus_fast.annotations import DBusBool, DBusInt16, DBusObjectPath, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
+from tests.support.bluez.gatt import READ, GattCharacteristic, GattDescriptor, GattService, Strings, uuid_text
+from tests.support.bluez.refusals import in_progress, not_ready, refusal
+
+MTU = 517
+
+_UUID_LISTS = (
+    AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+)
+_NAMES = (AdvertisingData.Type.COMPLETE_LOCAL_NAME, AdvertisingData.Type.SHORTENED_LOCAL_NAME)
+
+
+class Adapter(Protocol):
+    """What a device needs of the adapter that heard it."""
+
+    path: str
+
+    @property
+    def powered(self) -> bool: ...
+
+    async def connect(self, address: hci.Address) -> Connection: ...
+
+    def export(self, path: str, interface: ServiceInterface) -> None: ...
+
+    def unexport(self, path: str) -> None: ...
+
+
+class RemoteDevice(ServiceInterface):
+    """See BlueZ's doc/org.bluez.Device.rst. It stays connected when the program that connected it is gone."""
+
+    def __init__(self, adapter: Adapter, path: str, advertisement: Advertisement) -> None:
+        super().__init__("org.bluez.Device1")
+        self.path = path
+        self._adapter = adapter
+        self._address_on_air = advertisement.address
+        self._names: list[str] = []
+        self._uuids: list[str] = []
+        self._rssi = 0
+        self._take_over(advertisement)
+        self._attempt: asyncio.Task[Connection] | None = None
+        self._connection: Connection | None = None
+        self._resolving: asyncio.Task[None] | None = None
+        self._resolved = False
+        self._characteristics: list[GattCharacteristic] = []
+        self._children: list[str] = []
+
+    def hear(self, advertisement: Advertisement) -> None:
+        """It advertises again."""
+        self._take_over(advertisement)
+        self.emit_properties_changed({"RSSI": self._rssi, "UUIDs": self._uuids})
+
+    @property
+    def is_idle(self) -> bool:
+        """Neither connected nor about to be."""
+        return self._connection is None and self._attempt is None
+
+    async def forget(self, caller: str) -> None:
+        """The program is gone from the bus: its subscriptions end, the connection does not."""
+        for characteristic in list(self._characteristics):
+            await characteristic.forget(caller)
+
+    async def release(self) -> None:
+        """End the connection, and any attempt at one."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(BaseBumbleError):
+                await connection.disconnect()
+
+    def lost(self) -> None:
+        """The link has ended: the services go, then everybody is told."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+        if self._connection is None:
+            return
+        self._connection = None
+        self._resolved = False
+        if self._resolving is not None:
+            self._resolving.cancel()
+        self.emit_properties_changed({"ServicesResolved": False, "Connected": False})
+        self._characteristics.clear()
+        for path in reversed(self._children):
+            self._adapter.unexport(path)
+        self._children.clear()
+
+    @dbus_method(name="Connect")
+    async def connect(self) -> None:
+        if self._connection is not None:
+            return
+        if self._attempt is not None:
+            raise in_progress()
+        if not self._adapter.powered:
+            raise not_ready()
+        self._attempt = asyncio.create_task(self._adapter.connect(self._address_on_air))
+        try:
+            connection = await self._attempt
+        except asyncio.CancelledError:
+            raise refusal("Failed", "br-connection-canceled") from None
+        except BaseBumbleError as error:
+            raise refusal("Failed", "le-connection-abort-by-local") from error
+        finally:
+            self._attempt = None
+        self._connection = connection
+        connection.once(connection.EVENT_DISCONNECTION, lambda _reason: self.lost())
+        self.emit_properties_changed({"Connected": True})
+        self._resolving = asyncio.create_task(self._resolve(connection))
+
+    @dbus_method(name="Disconnect")
+    async def disconnect(self) -> None:
+        if self.is_idle:
+            raise refusal("NotConnected", "Not Connected")
+        await self.release()
+
+    async def _resolve(self, connection: Connection) -> None:
+        """Put the services on the bus. A link that ends meanwhile ends this too."""
+        with contextlib.suppress(BaseBumbleError, InvalidStateError):
+            peer = Peer(connection)
+            await peer.request_mtu(MTU)
+            for service in await peer.discover_services():
+                if service.uuid == GATT_GENERIC_ACCESS_SERVICE:
+                    continue  # BlueZ keeps it to itself
+                await service.discover_characteristics()
+                service_path = f"{self.path}/service{service.handle:04x}"
+                self._add(service_path, GattService(self.path, service))
+                self._uuids = list(dict.fromkeys([*self._uuids, uuid_text(service.uuid)]))
+                for characteristic in service.characteristics:
+                    await characteristic.discover_descriptors()
+                    path = f"{service_path}/char{characteristic.handle - 1:04x}"
+                    exported = GattCharacteristic(service_path, connection, characteristic)
+                    self._characteristics.append(exported)
+                    self._add(path, exported)
+                    for descriptor in characteristic.descriptors:
+                        self._add(f"{path}/desc{descriptor.handle:04x}", GattDescriptor(path, descriptor))
+            self._resolved = True
+            self.emit_properties_changed({"UUIDs": self._uuids, "ServicesResolved": True})
+
+    def _add(self, path: str, interface: ServiceInterface) -> None:
+        self._children.append(path)
+        self._adapter.export(path, interface)
+
+    def _take_over(self, advertisement: Advertisement) -> None:
+        def all_of(types: Iterable[AdvertisingData.Type]) -> list[Any]:
+            return [found for kind in types for found in advertisement.data.get_all(kind)]
+
+        self._names = all_of(_NAMES) or self._names
+        heard = [uuid_text(uuid) for uuids in all_of(_UUID_LISTS) for uuid in uuids]
+        self._uuids = list(dict.fromkeys([*self._uuids, *heard]))
+        self._rssi = advertisement.rssi
+
+    @dbus_property(READ, name="Address")
+    def address(self) -> DBusStr:
+        return self._address_on_air.to_string(False)
+
+    @dbus_property(READ, name="AddressType")
+    def address_type(self) -> DBusStr:
+        return "public" if self._address_on_air.is_public else "random"
+
+    @dbus_property(READ, name="Adapter")
+    def adapter(self) -> DBusObjectPath:
+        return self._adapter.path
+
+    @dbus_property(READ, name="Alias")
+    def alias(self) -> DBusStr:
+        return self._names[0] if self._names else self._address_on_air.to_string(False).replace(":", "-")
+
+    @dbus_property(READ, name="Name")
+    def device_name(self) -> DBusStr:
+        return self._names[0] if self._names else self._address_on_air.to_string(False).replace(":", "-")
+
+    @dbus_property(READ, name="Connected")
+    def connected(self) -> DBusBool:
+        return self._connection is not None
+
+    @dbus_property(READ, name="ServicesResolved")
+    def services_resolved(self) -> DBusBool:
+        return self._resolved
+
+    @dbus_property(READ, name="Paired")
+    def paired(self) -> DBusBool:
+        return False
+
+    @dbus_property(READ, name="Bonded")
+    def bonded(self) -> DBusBool:
+        return False
+
+    @dbus_property(READ, name="Blocked")
+    def blocked(self) -> DBusBool:
+        return False
+
+    @dbus_property(READ, name="Trusted")
+    def trusted(self) -> DBusBool:
+        return False
+
+    @dbus_property(READ, name="UUIDs")
+    def uuids(self) -> Strings:
+        return self._uuids
+
+    @dbus_property(READ, name="RSSI")
+    def rssi(self) -> DBusInt16:
+        return self._rssi

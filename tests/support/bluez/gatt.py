@@ -1,0 +1,186 @@
+"""A connected device's services on the bus: GattService1, GattCharacteristic1, GattDescriptor1."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Annotated, Any, TypeVar
+
+from bleak.assigned_numbers import gatt_char_props_to_strs
+from bumble.core import UUID, BaseBumbleError
+from bumble.device import Connection
+from bumble.gatt import Characteristic
+from bumble.gatt_client import CharacteristicProxy, DescriptorProxy, ServiceProxy
+from dbus_fast import PropertyAccess
+from dbus_fast.annotations import (
+    DBusBool,
+    DBusBytes,
+    DBusDict,
+    DBusObjectPath,
+    DBusSignature,
+    DBusStr,
+    DBusUInt16,
+)
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
+from tests.support.bluez.refusals import from_the_air, in_progress, not_connected, refusal
+
+CALLER: ContextVar[str] = ContextVar("caller")
+"""The unique bus name of the program whose call is being answered."""
+
+READ = PropertyAccess.READ
+Strings = Annotated[list[str], DBusSignature("as")]
+
+_T = TypeVar("_T")
+
+
+def uuid_text(uuid: UUID) -> str:
+    """The 128-bit lower-case form, as BlueZ has it."""
+    return uuid.to_hex_str("-").lower() if len(uuid.to_bytes()) == 16 else _widened(uuid)
+
+
+def _widened(uuid: UUID) -> str:
+    return f"{int.from_bytes(uuid.to_bytes(), 'little'):08x}-0000-1000-8000-00805f9b34fb"
+
+
+async def _answered(work: Awaitable[_T]) -> _T:
+    """What the device answers. Bumble cancels what is under way when the link ends."""
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise not_connected() from None
+    except BaseBumbleError as error:
+        raise from_the_air(error) from error
+
+
+class GattService(ServiceInterface):
+    """See BlueZ's doc/org.bluez.GattService.rst."""
+
+    def __init__(self, device_path: str, service: ServiceProxy) -> None:
+        super().__init__("org.bluez.GattService1")
+        self._device_path = device_path
+        self._service = service
+
+    @dbus_property(READ, name="UUID")
+    def uuid(self) -> DBusStr:
+        return uuid_text(self._service.uuid)
+
+    @dbus_property(READ, name="Device")
+    def device(self) -> DBusObjectPath:
+        return self._device_path
+
+    @dbus_property(READ, name="Primary")
+    def primary(self) -> DBusBool:
+        return True
+
+
+class GattCharacteristic(ServiceInterface):
+    """See BlueZ's doc/org.bluez.GattCharacteristic.rst; AcquireNotify and AcquireWrite are not offered."""
+
+    def __init__(self, service_path: str, connection: Connection, characteristic: CharacteristicProxy[bytes]) -> None:
+        super().__init__("org.bluez.GattCharacteristic1")
+        self._service_path = service_path
+        self._connection = connection
+        self._characteristic = characteristic
+        self._value = b""
+        self._subscribers: set[str] = set()
+        self._busy = False
+
+    @dbus_method(name="ReadValue")
+    async def read_value(self, _options: DBusDict) -> DBusBytes:
+        return await self._alone(lambda: self._characteristic.read_value())
+
+    @dbus_method(name="WriteValue")
+    async def write_value(self, value: DBusBytes, options: DBusDict) -> None:
+        kind = options.get("type")
+        with_response = kind is None or kind.value != "command"
+        await self._alone(lambda: self._characteristic.write_value(bytes(value), with_response))
+
+    @dbus_method(name="StartNotify")
+    async def start_notify(self) -> None:
+        if not self._characteristic.properties & (
+            Characteristic.Properties.NOTIFY | Characteristic.Properties.INDICATE
+        ):
+            raise refusal("NotSupported", "Operation is not supported")
+        caller = CALLER.get()
+        if caller in self._subscribers:
+            return
+        self._subscribers.add(caller)
+        if len(self._subscribers) == 1:
+            await _answered(self._characteristic.subscribe(self._on_value))
+            self.emit_properties_changed({"Notifying": True})
+
+    @dbus_method(name="StopNotify")
+    async def stop_notify(self) -> None:
+        if CALLER.get() not in self._subscribers:
+            raise refusal("Failed", "No notify session started")
+        await _answered(self._unsubscribe(CALLER.get()))
+
+    async def forget(self, caller: str) -> None:
+        """The program is gone from the bus."""
+        if caller in self._subscribers:
+            with contextlib.suppress(BaseBumbleError, asyncio.CancelledError):
+                await self._unsubscribe(caller)
+
+    async def _unsubscribe(self, caller: str) -> None:
+        self._subscribers.discard(caller)
+        if not self._subscribers:
+            await self._characteristic.unsubscribe(self._on_value)
+            self.emit_properties_changed({"Notifying": False})
+
+    async def _alone(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        if self._busy:
+            raise in_progress()
+        self._busy = True
+        try:
+            return await _answered(work())
+        finally:
+            self._busy = False
+
+    def _on_value(self, value: Any) -> None:
+        self._value = bytes(value)
+        self.emit_properties_changed({"Value": self._value})
+
+    @dbus_property(READ, name="UUID")
+    def uuid(self) -> DBusStr:
+        return uuid_text(self._characteristic.uuid)
+
+    @dbus_property(READ, name="Service")
+    def service(self) -> DBusObjectPath:
+        return self._service_path
+
+    @dbus_property(READ, name="Value")
+    def value(self) -> DBusBytes:
+        return self._value
+
+    @dbus_property(READ, name="Notifying")
+    def notifying(self) -> DBusBool:
+        return bool(self._subscribers)
+
+    @dbus_property(READ, name="Flags")
+    def flags(self) -> Strings:
+        return list(gatt_char_props_to_strs(int(self._characteristic.properties)))
+
+    @dbus_property(READ, name="MTU")
+    def mtu(self) -> DBusUInt16:
+        return int(self._connection.att_mtu)
+
+
+class GattDescriptor(ServiceInterface):
+    """See BlueZ's doc/org.bluez.GattDescriptor.rst."""
+
+    def __init__(self, characteristic_path: str, descriptor: DescriptorProxy) -> None:
+        super().__init__("org.bluez.GattDescriptor1")
+        self._characteristic_path = characteristic_path
+        self._descriptor = descriptor
+
+    @dbus_method(name="ReadValue")
+    async def read_value(self, _options: DBusDict) -> DBusBytes:
+        return await _answered(self._descriptor.read_value())
+
+    @dbus_property(READ, name="UUID")
+    def uuid(self) -> DBusStr:
+        return uuid_text(self._descriptor.type)
+
+    @dbus_property(READ, name="Characteristic")
+    def characteristic(self) -> DBusObjectPath:
+        return self._characteristic_path
