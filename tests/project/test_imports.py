@@ -27,6 +27,7 @@ BREAKS = {
     "sim-inside": ("bedside_sim/patients.py", "import bedside_sim.world"),
     "only-codec-msgpack": ("bedside_profiles/wire/topics.py", "import msgpack"),
     "only-radio-bleak": ("bedside_agent/errors.py", "import bleak"),
+    "only-bluez-watch-dbus": ("bedside_agent/errors.py", "import dbus_fast"),
     "only-bumble-central-bumble": ("bedside_agent/errors.py", "import bumble"),
     "only-tty-port-pyserial": ("bedside_agent/errors.py", "import serial"),
     "only-route-happy-eyeballs": ("bedside_agent/errors.py", "import aiohappyeyeballs"),

@@ -1,15 +1,18 @@
 """The radio through bleak: BlueZ on a Pi, or a backend of our own behind the same calls (`bumble_central`).
 
 One scanner serves all who search; connections are made one at a time, as adapters do it anyway. Every call has a
-time-out, because a read of a protected characteristic without a pairing agent was seen to hang for minutes.
+time-out, because a read of a protected characteristic without a pairing agent was seen to hang for minutes. With
+BlueZ, `bluez_watch` tells what bleak does not.
 """
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
-from bleak import BleakClient, BleakScanner
+from bleak import BleakAdapter, BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
@@ -36,7 +39,14 @@ from bedside_agent.radio.central import (
     Target,
 )
 
+if TYPE_CHECKING:
+    from bedside_agent.radio.bluez_watch import BluezWatch
+
 SCAN_START_SECONDS = 10.0
+TAKE_BACK_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
+UNKNOWN_RSSI_DBM = -127
+INSUFFICIENT_AUTHENTICATION = 0x05
 
 _SERVICE_GONE = frozenset(
     {
@@ -47,6 +57,9 @@ _SERVICE_GONE = frozenset(
     }
 )
 """What D-Bus says while bluetoothd restarts or the adapter is off; `is_connected` stays true all the while."""
+
+_NOT_CONNECTED = frozenset({("org.bluez.Error.Failed", "Not connected"), ("org.bluez.Error.NotConnected", None)})
+"""BlueZ's answer may overtake its word that the link has ended: they come on two connections."""
 
 
 class Radio(Protocol):
@@ -66,12 +79,16 @@ class BleakCentral:
 
     def __init__(self, radio: Radio | None = None) -> None:
         self._radio = radio
+        self._watch = _watch_over_bluez(self._on_gone) if radio is None else None
+        self._links: WeakSet[BleakLink] = WeakSet()
         self._waiting: dict[asyncio.Future[Found], Target] = {}
         self._devices: dict[str, BLEDevice] = {}
         self._scanner: BleakScanner | None = None
+        self._scanner_is_deaf = False
         self._scanner_lock = asyncio.Lock()
         self._heard_at = float("-inf")
         self._connecting = asyncio.Lock()
+        self._taking_back: asyncio.Task[None] | None = None
 
     async def scan(self, *, seconds: float) -> tuple[Found, ...]:
         """See `central.Central`."""
@@ -81,16 +98,22 @@ class BleakCentral:
             heard[device.address] = _found(device, data)
 
         with _translated("scan", seconds):
-            async with BleakScanner(on_advertisement, backend=self._scanner_backend):
-                await asyncio.sleep(seconds)
+            async with asyncio.timeout(seconds + SCAN_START_SECONDS):
+                async with BleakScanner(on_advertisement, backend=self._scanner_backend):
+                    await asyncio.sleep(seconds)
         return tuple(sorted(heard.values(), key=lambda found: -found.rssi_dbm))
 
     async def find(self, target: Target, *, timeout_seconds: float) -> Found:
         """See `central.Central`."""
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        # Whoever stops searching for another reason has no use for this one.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting[future] = target
         try:
             await self._scan_while_wanted()
+            held = await self._already_connected(target)
+            if held is not None:
+                return held
             async with asyncio.timeout(timeout_seconds):
                 return await future
         except TimeoutError:
@@ -106,14 +129,25 @@ class BleakCentral:
         if device is None:
             raise ConnectFailedError(found.address, "never heard by this radio")
         link = BleakLink(device, on_lost, None if self._radio is None else self._radio.client)
-        async with self._connecting:
-            await link.connect(timeout_seconds)
+        self._links.add(link)
+        try:
+            async with self._connecting:
+                await self._calmly(link, timeout_seconds)
+        except BaseException:
+            self._links.discard(link)
+            raise
         return link
 
     async def close(self) -> None:
         """See `central.Central`."""
         async with self._scanner_lock:
             await self._stop_scanner()
+        # BlueZ would keep them after this program has ended.
+        for link in list(self._links):
+            with contextlib.suppress(RadioError):
+                await link.disconnect(timeout_seconds=CLOSE_SECONDS)
+        if self._watch is not None:
+            await self._watch.close()
         if self._radio is not None:
             await self._radio.close()
 
@@ -124,14 +158,63 @@ class BleakCentral:
     async def _scan_while_wanted(self) -> None:
         """Start the scanner when somebody searches, stop it when nobody does. Only starting can fail."""
         async with self._scanner_lock:
+            if self._scanner_is_deaf:
+                await self._stop_scanner()
             if self._waiting and self._scanner is None:
                 with _translated("start of the scan", SCAN_START_SECONDS):
+                    if self._watch is not None:
+                        await self._watch.begin()
                     scanner = BleakScanner(self._on_advertisement, backend=self._scanner_backend)
                     async with asyncio.timeout(SCAN_START_SECONDS):
                         await scanner.start()
                     self._scanner = scanner
             elif not self._waiting:
                 await self._stop_scanner()
+
+    async def _already_connected(self, target: Target) -> Found | None:
+        """The target, when BlueZ holds a connection to it that nobody here has: its program died, or could not end it.
+
+        It does not advertise then. BlueZ itself is asked first: what bleak remembers may be older than bluetoothd.
+        """
+        if self._watch is None:
+            return None
+        with _translated("look at what is connected", SCAN_START_SECONDS):
+            now = await self._watch.connected() - {link.address for link in self._links if link.is_wanted}
+            if not now:
+                return None
+            for device in await (await BleakAdapter.get()).get_connected_devices([target.service_uuid]):
+                found = Found(device.address, device.name, (target.service_uuid,), UNKNOWN_RSSI_DBM)
+                if device.address in now and target.matches(found):
+                    self._devices[found.address] = device
+                    return found
+        return None
+
+    async def _calmly(self, link: "BleakLink", timeout_seconds: float) -> None:
+        """Connect in a task of its own: clearing up after an attempt must end even if whoever asked is cancelled twice.
+
+        An attempt that BlueZ still has under way would refuse every later one.
+        """
+        if self._taking_back is not None:
+            await asyncio.wait({self._taking_back})
+        attempt = asyncio.create_task(link.connect(timeout_seconds))
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            self._taking_back = asyncio.create_task(_taken_back(link, attempt))
+            await asyncio.wait({self._taking_back})
+            raise
+
+    def _on_gone(self, reason: str, address: str | None) -> None:
+        """BlueZ, its adapter or one device is gone, and bleak goes on as if it were there."""
+        for link in list(self._links):
+            if address in (None, link.address):
+                link.end()
+        if address is not None:
+            return
+        self._scanner_is_deaf = True
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(RadioUnavailableError(reason))
 
     async def _give_up_silent_scanner(self, seconds: float) -> None:
         """A scanner that heard nobody at all may be one whose adapter has stopped listening: start anew."""
@@ -141,6 +224,7 @@ class BleakCentral:
 
     async def _stop_scanner(self) -> None:
         scanner, self._scanner = self._scanner, None
+        self._scanner_is_deaf = False
         if scanner is None:
             return
         # A scanner that cannot be stopped is one whose adapter or service is gone: it has stopped.
@@ -163,13 +247,18 @@ class BleakLink:
     def __init__(self, device: BLEDevice, on_lost: Callable[[], None], backend: type[BaseBleakClient] | None) -> None:
         self._device = device
         self._on_lost = on_lost
-        self._asked_to_end = False
+        self._over = False
         self._client = BleakClient(device, self._on_disconnected, backend=backend)
 
     @property
     def address(self) -> str:
         """See `central.Link`."""
         return self._device.address
+
+    @property
+    def is_wanted(self) -> bool:
+        """Neither lost nor ended by whoever asked for it."""
+        return not self._over
 
     async def connect(self, timeout_seconds: float) -> None:
         """Raises `RadioError`; then nothing of the connection is left."""
@@ -183,7 +272,7 @@ class BleakLink:
 
     def offers(self, characteristic: str) -> bool:
         """See `central.Link`."""
-        if not self._client.is_connected:
+        if not self._stands():
             raise LinkLostError("the connection ended")
         return self._client.services.get_characteristic(characteristic) is not None
 
@@ -207,22 +296,46 @@ class BleakLink:
 
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """See `central.Link`."""
-        self._asked_to_end = True
-        if not self._client.is_connected:
-            return
+        self._over = True
+        # Also when the link has ended already: bleak gives its connection to the system bus back here alone.
         with self._translated("disconnect", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
                 await self._client.disconnect()
 
-    def _on_disconnected(self, _client: BleakClient) -> None:
-        if not self._asked_to_end:
-            self._asked_to_end = True
+    def end(self) -> None:
+        """The connection is gone, whatever bleak says."""
+        if not self._over:
+            self._over = True
             self._on_lost()
+
+    def _on_disconnected(self, _client: BleakClient) -> None:
+        self.end()
 
     @contextlib.contextmanager
     def _translated(self, operation: str, seconds: float) -> Iterator[None]:
-        with _translated(operation, seconds, is_connected=lambda: self._client.is_connected):
+        with _translated(operation, seconds, is_connected=self._stands):
             yield
+
+    def _stands(self) -> bool:
+        return self._client.is_connected and not self._over
+
+
+def _watch_over_bluez(on_gone: Callable[[str, str | None], None]) -> "BluezWatch | None":
+    if sys.platform != "linux":
+        return None
+    # There is no D-Bus elsewhere, and a hub with a radio of its own does without it.
+    from bedside_agent.radio.bluez_watch import BluezWatch
+
+    return BluezWatch(on_gone)
+
+
+async def _taken_back(link: BleakLink, attempt: asyncio.Task[None]) -> None:
+    """An attempt that nobody wants any more, and what it may still have led to."""
+    attempt.cancel()
+    await asyncio.wait({attempt})
+    if not attempt.cancelled() and attempt.exception() is None:
+        with contextlib.suppress(RadioError):
+            await link.disconnect(timeout_seconds=TAKE_BACK_SECONDS)
 
 
 def _found(device: BLEDevice, data: AdvertisementData) -> Found:
@@ -247,6 +360,11 @@ def _translated(operation: str, seconds: float, is_connected: Callable[[], bool]
     except BleakDBusError as error:
         if error.dbus_error in _SERVICE_GONE:
             raise RadioUnavailableError(f"{operation}: {error.dbus_error}") from error
+        if (error.dbus_error, error.dbus_error_details) == ("org.bluez.Error.NotPermitted", "Not paired"):
+            # One answer for three of the device's: all of them ask for a bond.
+            raise AccessRefusedError(operation, INSUFFICIENT_AUTHENTICATION) from error
+        if {(error.dbus_error, error.dbus_error_details), (error.dbus_error, None)} & _NOT_CONNECTED:
+            raise LinkLostError(f"{operation}: {error}") from error
         raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
     except BleakError as error:
         raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error

@@ -118,7 +118,10 @@ class Link(Protocol):
         ...
 
     async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
-        """Have every value handed to `hear`, which must not block; an indication is confirmed after it returned."""
+        """Have every value handed to `hear`, which must not block.
+
+        Over Bumble an indication is confirmed after it returned; BlueZ confirms by itself, before it tells anybody.
+        """
         ...
 
     async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
