@@ -9,7 +9,6 @@ from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlg
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bedside_agent.errors import IdentityError, UntrustedError
@@ -35,6 +34,9 @@ def certificate_request(key_pem: bytes, common_name: str) -> bytes:
 
 def certificates_in_pkcs7(der: bytes) -> tuple[bytes, ...]:
     """The certificates of a certs-only PKCS#7, each DER; UntrustedError if it is not one."""
+    # It brings the standard library's whole e-mail policy with it, and only an enrolment reads such an answer.
+    from cryptography.hazmat.primitives.serialization import pkcs7
+
     try:
         found = pkcs7.load_der_pkcs7_certificates(der)
     except (ValueError, UnsupportedAlgorithm) as cause:

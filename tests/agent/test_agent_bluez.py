@@ -1,6 +1,7 @@
 """The agent as a Pi has it: its own process, `radio = "bluez"`, bleak's own backend; org.bluez is simulated."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from bedside_sim.journal import Journal, read_journal
 from bedside_sim.radio import Air
 
 ADDRESS = "F0:BE:D5:1D:00:01"
+NEEDLESS = {"typer", "click", "rich", "httpx", "fastapi", "starlette", "uvicorn", "jinja2", "bumble", "email.policy"}
+"""What commands, an enrolment, the cloud or a radio of its own need, and an agent that runs does not."""
+
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
 
 
@@ -76,7 +80,7 @@ async def test_what_the_device_says_is_stored_over_kills_of_agent_and_bluetoothd
             process.kill()
             await process.wait()
         assert held()
-        async with agent(state) as process:
+        async with agent(state, PYTHONPROFILEIMPORTTIME="1") as process:
             await say(oximeter)
             await until_stored()
             await bluez.kill()
@@ -88,4 +92,13 @@ async def test_what_the_device_says_is_stored_over_kills_of_agent_and_bluetoothd
             assert await asyncio.wait_for(process.wait(), WAIT_SECONDS) == 0
         assert not held()
     assert emitted() == 6
-    assert "Traceback" not in (state / "agent.log").read_text()
+    log = (state / "agent.log").read_text()
+    assert "Traceback" not in log
+    assert not loaded(log) & NEEDLESS
+
+
+def loaded(log: str) -> set[str]:
+    """The modules that Python told of while it imported them."""
+    modules = set(re.findall(r"^import time: .*\| +([\w.]+)$", log, re.MULTILINE))
+    assert {"bedside_agent.service", "dbus_fast", "bleak", "aiomqtt"} <= modules
+    return modules

@@ -1,8 +1,8 @@
 """What the agent takes of a small computer with 20 devices and 50 readings a second: memory and processor time.
 
-The agent is a process of its own that reads twenty oximeters by radio and sends to a broker that is answered with
-receipts; devices, broker and cloud are other processes. Its radio is the simulated one, whose whole stack runs inside
-the agent: on a Raspberry Pi most of that is the kernel's and BlueZ's work.
+The agent is a process of its own that reads twenty oximeters through bleak's BlueZ backend, as on a Raspberry Pi, and
+sends to a broker that is answered with receipts. Devices, radio and the simulated bluetoothd are another process, bus,
+broker and cloud further ones: what is measured is the agent alone.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.bench.figures import Figure
 from tests.bench.hub.footprint_devices import DEVICES, READINGS_PER_SECOND
+from tests.support.bluez.bus import private_bus
 from tests.support.certificates import Authority
 from tests.support.mosquitto import Mosquitto
 from tests.support.readings import HUB
@@ -38,15 +39,15 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 async def measure(*, long: bool) -> list[Figure]:
     """Memory at the end, its growth over the time, and the share of one core."""
     seconds = LONG_SECONDS if long else SHORT_SECONDS
-    with tempfile.TemporaryDirectory(prefix="bedside-bench-", dir=Path(__file__).parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="bedside-bench-", dir=Path(__file__).parent) as folder, private_bus():
         authority, cloud = Authority(), StoringCloud(HUB)
         broker = Mosquitto(Path(folder) / "broker", authority)
         broker.start()
         try:
             async with (
                 at_broker(cloud, broker.port, authority, Path(folder) / "cloud"),
-                _devices() as (port, addresses),
-                _agent(Path(folder) / "hub", authority, broker.port, port, addresses) as pid,
+                _devices() as addresses,
+                _agent(Path(folder) / "hub", authority, broker.port, addresses) as pid,
             ):
                 await _until_all_speak(cloud)
                 await asyncio.sleep(SETTLE_SECONDS)
@@ -74,25 +75,22 @@ async def _until_all_speak(cloud: StoringCloud) -> None:
 
 
 @asynccontextmanager
-async def _devices() -> AsyncIterator[tuple[int, dict[str, str]]]:
+async def _devices() -> AsyncIterator[dict[str, str]]:
+    """Device id → address, once bluetoothd is on the bus."""
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.hub.footprint_devices", stdout=PIPE)
     assert child.stdout is not None
     try:
-        said = json.loads(await child.stdout.readline())
-        yield said["port"], said["addresses"]
+        yield json.loads(await child.stdout.readline())
     finally:
         child.kill()
         await child.wait()
 
 
 @asynccontextmanager
-async def _agent(
-    state: Path, authority: Authority, broker_port: int, radio_port: int, addresses: dict[str, str]
-) -> AsyncIterator[int]:
+async def _agent(state: Path, authority: Authority, broker_port: int, addresses: dict[str, str]) -> AsyncIterator[int]:
     authority.write(state / "identity", authority.leaf(HUB))
-    radio = f"bumble:tcp-client:127.0.0.1:{radio_port}"
     quiet = 'sound_command = "dd of=/dev/null status=none"\n'
-    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, radio) + quiet)
+    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, "bluez") + quiet)
     for device_id, address in addresses.items():
         add_device(state, DeviceEntry(device_id, "bluetooth.pulse_oximeter", address=address))
     run = "from bedside_agent.main import main; main()"

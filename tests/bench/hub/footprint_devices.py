@@ -1,7 +1,7 @@
-"""A child process with twenty simulated oximeters in the air of one virtual adapter.
+"""A child process with twenty simulated oximeters, their air, the adapter and a bluetoothd on the system bus.
 
-`python -m tests.bench.hub.footprint_devices`: prints the adapter's port and the devices' addresses as one JSON line,
-then lets each say three values a tick until it is ended.
+`python -m tests.bench.hub.footprint_devices`: prints the devices' addresses as one JSON line when all is there, then
+lets each say three values a tick until it is ended.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+
+from tests.support.bluez.daemon import Daemon
 
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.journal import Journal
@@ -30,8 +32,8 @@ async def run() -> None:
         for device in devices:
             await device.start()
         adapter = await AdapterServer.start(air, 0)
-        addresses = {device.device_id: device.address for device in devices}
-        sys.stdout.write(json.dumps({"port": adapter.port, "addresses": addresses}) + "\n")
+        await Daemon.start(adapter.port)
+        sys.stdout.write(json.dumps({device.device_id: device.address for device in devices}) + "\n")
         sys.stdout.flush()
         await World(WorldSettings(1, tick_seconds=TICK_SECONDS), air, devices).run()
 
