@@ -64,8 +64,8 @@ async def tcp_central(air: Air) -> AsyncIterator[tuple[BleakCentral, AdapterServ
         await server.stop()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop work until `condition` holds; fails after `PATIENCE_SECONDS`."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Let the event loop work until `condition` holds; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)

@@ -10,7 +10,6 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakSet
 
 from bleak import BleakAdapter, BleakClient, BleakScanner
 from bleak.backends.client import BaseBleakClient
@@ -80,7 +79,7 @@ class BleakCentral:
     def __init__(self, radio: Radio | None = None) -> None:
         self._radio = radio
         self._watch = _watch_over_bluez(self._on_gone) if radio is None else None
-        self._links: WeakSet[BleakLink] = WeakSet()
+        self._links: set[BleakLink] = set()
         self._waiting: dict[asyncio.Future[Found], Target] = {}
         self._devices: dict[str, BLEDevice] = {}
         self._scanner: BleakScanner | None = None
@@ -128,7 +127,8 @@ class BleakCentral:
         device = self._devices.get(found.address)
         if device is None:
             raise ConnectFailedError(found.address, "never heard by this radio")
-        link = BleakLink(device, on_lost, None if self._radio is None else self._radio.client)
+        client = None if self._radio is None else self._radio.client
+        link = BleakLink(device, on_lost, self._links.discard, client)
         self._links.add(link)
         try:
             async with self._connecting:
@@ -242,11 +242,18 @@ class BleakCentral:
 
 
 class BleakLink:
-    """See `central.Link`."""
+    """See `central.Link`. `on_ended` is called when it was disconnected, and nothing more is owed to it."""
 
-    def __init__(self, device: BLEDevice, on_lost: Callable[[], None], backend: type[BaseBleakClient] | None) -> None:
+    def __init__(
+        self,
+        device: BLEDevice,
+        on_lost: Callable[[], None],
+        on_ended: Callable[["BleakLink"], None],
+        backend: type[BaseBleakClient] | None,
+    ) -> None:
         self._device = device
         self._on_lost = on_lost
+        self._on_ended = on_ended
         self._over = False
         self._client = BleakClient(device, self._on_disconnected, backend=backend)
 
@@ -297,6 +304,7 @@ class BleakLink:
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """See `central.Link`."""
         self._over = True
+        self._on_ended(self)
         # Also when the link has ended already: bleak gives its connection to the system bus back here alone.
         with self._translated("disconnect", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):

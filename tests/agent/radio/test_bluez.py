@@ -46,6 +46,9 @@ MODEL_NUMBER = "00002a24-0000-1000-8000-00805f9b34fb"
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
 PRESSURE = {Metric.SYSTOLIC_PRESSURE: 120.0, Metric.DIASTOLIC_PRESSURE: 80.0}
 ADDRESSED = Target(pulse_oximeter.SERVICE, address=ADDRESS)
+RECONNECT_SECONDS = 30.0
+"""A process starts meanwhile, and the session's pauses grow while it does."""
+
 TIMING = Timing(find_seconds=60, connect_seconds=5, call_seconds=5, disconnect_seconds=2)
 
 
@@ -282,13 +285,13 @@ async def test_a_session_outlives_bluetoothd(
     central = BleakCentral()
     async with killable_bluez(air) as bluez, running(central, profile, address) as (session, ear, told):
         for killed in range(2):
-            await until(lambda: session.link is LinkState.CONNECTED)
+            await until(lambda: session.link is LinkState.CONNECTED, RECONNECT_SECONDS)
             await say()
             await until(lambda killed=killed: len(ear.heard) == killed + 1)  # type: ignore[misc]
             await bluez.kill()
             await until(lambda: session.link is LinkState.LOST)
             await bluez.start()
-        await until(lambda: session.link is LinkState.CONNECTED)
+        await until(lambda: session.link is LinkState.CONNECTED, RECONNECT_SECONDS)
         await say()
         await until(lambda: len(ear.heard) == 3)
         assert told.said == ["connected", "lost: the connection ended"] * 2 + ["connected"]
@@ -304,7 +307,7 @@ async def test_a_search_under_way_outlives_bluetoothd(air: Air, oximeter: PulseO
             await bluez.kill()
             await bluez.start()
             oximeter.reappear()
-            await until(lambda: session.link is LinkState.CONNECTED)
+            await until(lambda: session.link is LinkState.CONNECTED, RECONNECT_SECONDS)
         await central.close()
 
 

@@ -49,15 +49,18 @@ def private_bus() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bedside-bus-") as folder:
         configuration = Path(folder) / "bus.conf"
         configuration.write_text(CONFIGURATION.format(folder=folder))
-        daemon = subprocess.Popen(
-            ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile", "--print-address"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        log = Path(folder) / "log"
+        with log.open("w") as said:
+            daemon = subprocess.Popen(
+                ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile", "--print-address"],
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
         assert daemon.stdout is not None
         try:
             address = daemon.stdout.readline().strip()
-            assert address, "dbus-daemon did not start"
+            assert address, log.read_text()
             os.environ[VARIABLE] = address
             yield address
         finally:
