@@ -34,7 +34,7 @@ MOST_BYTES = 820
 """Of one row's readings: two sealed rows fill a page of 2 KB, and damage to a row costs no more than this."""
 
 # A place in this tuple is what stands on disk: append at the end.
-REASONS = (GapReason.DISK_FULL, GapReason.STORE_CORRUPT, GapReason.REJECTED_BY_STORE)
+REASONS = (GapReason.DISK_FULL, GapReason.STORE_CORRUPT, GapReason.REJECTED_BY_STORE, GapReason.LET_GO)
 
 _STORE_BYTES = 16
 _HEAD_BYTES = 1 + _STORE_BYTES

@@ -49,7 +49,8 @@ class Kept:
 class Group:
     """What one transaction writes. All items carry their sequences; a state of None is removed.
 
-    `readings` hold gaps where the disk took nothing for so long that memory was short.
+    `readings` hold gaps where the disk took nothing for so long that memory was short. `forget_settled_at` drops what
+    receipts said before; it is the hub's running time then.
     """
 
     readings: list[Reading | Gap] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Group:
     state: dict[str, bytes | None] = field(default_factory=dict)
     settled: dict[tuple[int, UpLane], Ranges] = field(default_factory=dict)
     marks: dict[UpLane, Mark] = field(default_factory=dict)
-    forget_settled: bool = False
+    forget_settled_at: int | None = None
 
     def by_lane(self) -> dict[UpLane, Sequence[Reading | Gap] | Sequence[Alarm] | Sequence[Event]]:
         """The items, each lane's in their order."""
@@ -73,5 +74,5 @@ class Group:
             or self.state
             or self.settled
             or self.marks
-            or self.forget_settled
+            or self.forget_settled_at is not None
         )

@@ -80,7 +80,8 @@ class Database:
             for lane, items in group.by_lane().items():
                 self._tables.add(self.store_number, self.store_id, lane, items)
             self._tables.put_state(group.state)
-            if group.forget_settled:
+            if group.forget_settled_at is not None:
+                self.file.run("mark_all_settled", {"hub_ms": group.forget_settled_at})
                 self.file.run("clear_all_settled")
             for (number, lane), ranges in group.settled.items():
                 self._tables.settle(number, lane, ranges)

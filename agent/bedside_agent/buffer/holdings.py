@@ -19,7 +19,8 @@ ShelfKey = tuple[int, UpLane]
 class Holdings:
     """`number` is the present opening's store: the only one that grows."""
 
-    def __init__(self, number: int, kept: Iterable[Kept]) -> None:
+    def __init__(self, number: int, kept: Iterable[Kept], *, is_salvaging: bool = False) -> None:
+        """`is_salvaging`: a damaged file may still hold what is not in this one."""
         self._number = number
         self._shelves: dict[ShelfKey, Shelf] = {}
         self._ages: dict[ShelfKey, retention.Age] = {}
@@ -30,7 +31,8 @@ class Holdings:
         for one in found:
             key = (one.number, one.lane)
             marks = tuple((mark.last_seq, mark.hub_ms) for mark in one.marks)
-            self._shelves[key] = Shelf(one.number, one.store_id, one.lane, one.first, one.last, one.settled)
+            shelf = Shelf(one.number, one.store_id, one.lane, one.first, one.last, one.settled)
+            self._shelves[key] = shelf if is_salvaging else _reaching(shelf, one)
             self._ages[key] = retention.Age(marks, closed.get(one.number))
 
     def shelves(self) -> tuple[Shelf, ...]:
@@ -45,8 +47,12 @@ class Holdings:
         return counts
 
     def missing(self, key: ShelfKey, ranges: Ranges) -> None:
-        """There are no rows: they were deleted, now or before."""
+        """There are no rows; a damaged file may still hold them."""
         self._shelves[key] = self._shelves[key].missing(ranges)
+
+    def let_go(self, key: ShelfKey, ranges: Ranges) -> None:
+        """The rows were deleted: receipts covered them."""
+        self._shelves[key] = self._shelves[key].let_go(ranges)
 
     def found(self, saved: Iterable[Saved], opened_hub_ms: int) -> None:
         """Items of earlier stores are there again: all else of what lies between them may still be found."""
@@ -120,7 +126,7 @@ class Holdings:
     def deletable(self, shelf: Shelf, hub_ms: int) -> Ranges:
         """What is stored in the cloud, old enough to go, and still there."""
         age = self._ages[shelf.number, shelf.lane]
-        return subtract(retention.deletable(shelf.settled, shelf.last, age, hub_ms), shelf.absent)
+        return subtract(retention.deletable(shelf.settled, shelf.last, age, hub_ms), shelf.without_rows())
 
     def forget_marks(self, key: ShelfKey, hub_ms: int) -> int | None:
         """Forget the marks that no decision needs any more; the sequence below which they lie, None if there are none.
@@ -134,10 +140,20 @@ class Holdings:
         self._ages[key] = replace(self._ages[key], marks=marks)
         return old[-1]
 
-    def empty_stores(self) -> tuple[int, ...]:
-        """Earlier openings' stores that hold nothing any more."""
+    def forgettable_stores(self, hub_ms: int) -> tuple[int, ...]:
+        """Earlier openings' stores that hold nothing any more, and of which a gap will hardly ever be asked for."""
         earlier = {number for number, _ in self._shelves} - {self._number}
-        return tuple(number for number in sorted(earlier) if all(map(_is_empty, self._of(number))))
+        empty = [number for number in sorted(earlier) if all(map(_is_empty, self._of(number)))]
+        few = len(empty) - retention.MOST_REMEMBERED
+        return tuple(
+            number
+            for place, number in enumerate(empty)
+            if place < few or self._is_long_closed(number, hub_ms) or not any(shelf.last for shelf in self._of(number))
+        )
+
+    def _is_long_closed(self, number: int, hub_ms: int) -> bool:
+        closed = self._ages[number, LANES[0]].closed_hub_ms
+        return closed is not None and closed <= hub_ms - retention.REMEMBER_MS
 
     def forget_store(self, number: int) -> None:
         """It holds nothing, and will not."""
@@ -151,4 +167,13 @@ class Holdings:
 
 
 def _is_empty(shelf: Shelf) -> bool:
-    return not subtract(((shelf.first, shelf.last),), shelf.absent)
+    """Whether nothing of it is on the disk, and no gap waits."""
+    return not shelf.waiting() and not subtract(normalise([(shelf.first, shelf.last)]), shelf.without_rows())
+
+
+def _reaching(shelf: Shelf, kept: Kept) -> Shelf:
+    """The shelf with all that its store ever had: sequences begin at 1, and what no row holds was deleted."""
+    ends = [kept.last, *(last for _, last in kept.settled), *(mark.last_seq for mark in kept.marks)]
+    last = max(ends)
+    rows = normalise([(kept.first, kept.last)])
+    return replace(shelf, first=1, last=last, gone=subtract(normalise([(1, last)]), rows))

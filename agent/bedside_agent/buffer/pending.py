@@ -68,9 +68,9 @@ class Pending:
         self._urgent.set()
         return future
 
-    def forget_settled(self) -> None:
-        """Drop every settled range, now."""
-        self._group.forget_settled = True
+    def forget_settled(self, hub_ms: int) -> None:
+        """Drop every settled range, now; `hub_ms` is the hub's running time."""
+        self._group.forget_settled_at = hub_ms
         self._something.set()
         self._urgent.set()
 

@@ -71,6 +71,11 @@ DELETE FROM settled WHERE store = :store AND lane = :lane;
 -- name: add_settled
 INSERT INTO settled (store, lane, first_seq, last_seq) VALUES (:store, :lane, :first, :last);
 
+-- name: mark_all_settled
+INSERT INTO marks (store, lane, last_seq, hub_ms)
+SELECT store, lane, max(last_seq), :hub_ms FROM settled WHERE true GROUP BY store, lane
+ON CONFLICT (store, lane, last_seq) DO NOTHING;
+
 -- name: clear_all_settled
 DELETE FROM settled;
 

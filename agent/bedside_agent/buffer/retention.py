@@ -38,6 +38,11 @@ MINUTE_MS = 60_000
 KEEP_MS = 72 * 3_600_000
 """A cloud that is restored from last night's backup finds all of yesterday still on the hub."""
 
+REMEMBER_MS = 30 * 24 * 3_600_000
+MOST_REMEMBERED = 100
+"""For how long, and of how many emptied stores, the hub still knows what they had: when a database is restored from an
+older backup than it has kept readings for, what cannot come back is at least counted."""
+
 MARK_EVERY_MS = 600_000
 SLICE = 2_000
 """Rows in one DELETE: an alarm that is to be committed never waits for a longer one."""

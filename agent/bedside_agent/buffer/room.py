@@ -45,7 +45,7 @@ class RoomMaker:
     def _let_stored_go(self, by_lane: Mapping[UpLane, Sequence[Shelf]]) -> tuple[Shelf, Ranges] | None:
         for lane in retention.EXPENDABLE:
             for shelf in by_lane[lane]:
-                whole = subtract(shelf.settled, shelf.absent)
+                whole = subtract(shelf.settled, shelf.without_rows())
                 gone = NOTHING
                 for part in retention.slices(whole):
                     gone = union(gone, self._database.delete(shelf.number, lane, part, whole))
@@ -106,7 +106,7 @@ def _items(rows: Sequence[Stored], shelf: Shelf) -> list[Item]:
         if row.bundle is not None:
             found += row.bundle.items
             continue
-        lost = subtract(subtract(((row.first, row.last),), shelf.settled), shelf.absent)
+        lost = subtract(subtract(((row.first, row.last),), shelf.settled), shelf.without_rows())
         found += [Gap(first, last, last - first + 1, GapReason.STORE_CORRUPT) for first, last in lost]
     return found
 

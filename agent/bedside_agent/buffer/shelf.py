@@ -9,8 +9,10 @@ from bedside_profiles.wire.topics import UpLane
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """`first` to `last` are on the disk (nothing while `last` is below `first`), except what is `absent`.
+    """`first` to `last` are on the disk (nothing while `last` is below `first`), with two exceptions.
 
+    `absent`: not there yet, or not yet found in a damaged file. `gone`: deleted after a receipt had covered it; it
+    waits again when the cloud has lost its database since, and is sent as a gap.
     `settled` never reaches beyond `last`: a receipt cannot settle what was not yet written, or sent from memory.
     """
 
@@ -21,10 +23,11 @@ class Shelf:
     last: int = 0
     settled: Ranges = NOTHING
     absent: Ranges = NOTHING
+    gone: Ranges = NOTHING
 
     def waiting(self) -> Ranges:
         """What no receipt covers."""
-        return subtract(subtract(self._all(), self.settled), self.absent)
+        return subtract(self.committed(), self.settled)
 
     def waiting_count(self) -> int:
         """How many items no receipt covers."""
@@ -49,11 +52,24 @@ class Shelf:
         if before:
             first, last = min(first, self.first), max(last, self.last)
         new = subtract(((first, last),), before)
-        return replace(self, first=first, last=last, absent=subtract(union(self.absent, new), ranges))
+        absent, gone = subtract(union(self.absent, new), ranges), subtract(self.gone, ranges)
+        return replace(self, first=first, last=last, absent=absent, gone=gone)
 
     def missing(self, ranges: Ranges) -> "Shelf":
-        """After a look that found no rows there: they were deleted before, and will never be sent."""
+        """After a look that found no rows there, while a damaged file may still hold them: they are not sent yet."""
         return replace(self, absent=union(self.absent, ranges))
+
+    def let_go(self, ranges: Ranges) -> "Shelf":
+        """After a delete: a receipt covered these."""
+        return replace(self, gone=union(self.gone, ranges))
+
+    def committed(self) -> Ranges:
+        """What was once on the disk, or is sent from memory until it is."""
+        return subtract(self._all(), self.absent)
+
+    def without_rows(self) -> Ranges:
+        """Sequences that are known not to be on the disk."""
+        return union(self.absent, self.gone)
 
     def _all(self) -> Ranges:
         return normalise([(self.first, self.last)])

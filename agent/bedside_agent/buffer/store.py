@@ -20,14 +20,14 @@ from bedside_agent.buffer.contents import LANES, Damaged, Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.holdings import Holdings
 from bedside_agent.buffer.pending import Pending
-from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
+from bedside_agent.buffer.ranges import Range, Ranges, count, intersect, normalise, subtract
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.writer import Writer
 from bedside_agent.clock import Clock
 from bedside_agent.errors import DamagedStoreError, StoreError, StoreWriteError
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event, EventField
+from bedside_profiles.wire.events import Event, EventField, Gap, GapReason
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
 
@@ -65,7 +65,7 @@ class Store:
         self._pending = Pending()
         self._next: dict[UpLane, int] = dict.fromkeys(LANES, 1)
         self._state = dict(database.state())
-        self._holdings = Holdings(database.store_number, database.kept())
+        self._holdings = Holdings(database.store_number, database.kept(), is_salvaging=database.rescue.is_needed)
         self._writer = Writer(
             database,
             self._on_thread,
@@ -221,23 +221,33 @@ class Store:
         return self._holdings.waiting()
 
     async def fetch(self, shelf: Shelf, wanted: Range, rows: int) -> tuple[Item | Damaged, ...]:
-        """At most `rows` items of `wanted`. Sequences found to be absent are taken off the shelf's waiting list.
+        """At most `rows` items of `wanted`, and gaps where there are none any more.
 
-        Nothing, although there is something: the disk could not be read, or an alarm that it did not take goes first.
+        Nothing, although there is something: the disk could not be read, an alarm that it did not take goes first, or
+        all of it may still be found in a damaged file, and waits until then.
         DamagedStoreError when the file is damaged: the next start puts it aside.
         """
         first, last = wanted
         if shelf.store_id == self.store_id and (adrift := self._adrift.within(shelf.lane, wanted)):
             return adrift[:rows]
+        may_be_found = shelf.store_id != self.store_id and self._is_salvaging()
         items = await self._read(shelf, wanted, rows)
         if items is None:
             return ()
         spans = [(item.seq, item.seq) if isinstance(item, Damaged) else span(item) for item in items]
         seen_to = spans[-1][1] if len(items) == rows else last
         holes = subtract(((first, seen_to),), normalise(spans))
-        if holes:
+        if may_be_found and holes:
             self._holdings.missing((shelf.number, shelf.lane), holes)
-        return items
+            return items
+        # Deleted, because a receipt covered it; none of the present database does. The cloud counts what it lacks: it
+        # may hold some of it, and then the gap says nothing new.
+        let_go = intersect(holes, shelf.committed())
+        gaps = [Gap(first, last, last - first + 1, GapReason.LET_GO) for first, last in let_go]
+        return tuple(sorted((*items, *gaps), key=_first_seq))[:rows] if gaps else items
+
+    def _is_salvaging(self) -> bool:
+        return self._salvaging is not None and not self._salvaging.done()
 
     async def newest_reading(self) -> Reading | None:
         """The last reading that an earlier opening left behind; None when there is none, or it is damaged."""
@@ -289,7 +299,7 @@ class Store:
             self.put_state({GENERATION: generation})
         if rewound:
             self._holdings.unsettle()
-            self._pending.forget_settled()
+            self._pending.forget_settled(self._writer.hub_ms())
         if receipt.store_id is not None:
             refused = ((item.seq, item.seq) for item in receipt.rejected)
             self._holdings.settle(receipt.store_id, receipt.lane, (*receipt.stored, *refused))
@@ -306,12 +316,12 @@ class Store:
             ranges = self._holdings.deletable(shelf, self._writer.hub_ms())
             for part in retention.slices(ranges):
                 deleted: Ranges = await self._on_thread(self._database.delete, *key, part, ranges)
-                self._holdings.missing(key, deleted)
+                self._holdings.let_go(key, deleted)
                 gone += count(deleted)
             below_seq = self._holdings.forget_marks(key, self._writer.hub_ms())
             if below_seq is not None:
                 await self._on_thread(self._database.forget_marks, *key, below_seq)
-        for number in self._holdings.empty_stores():
+        for number in self._holdings.forgettable_stores(self._writer.hub_ms()):
             await self._on_thread(self._database.forget_store, number)
             self._holdings.forget_store(number)
         return gone
@@ -378,6 +388,10 @@ class Store:
 
     async def _on_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def _first_seq(item: Item | Damaged) -> int:
+    return item.seq if isinstance(item, Damaged) else span(item)[0]
 
 
 def _look_at(reading: "asyncio.Future[tuple[Item | Damaged, ...]]") -> None:

@@ -232,7 +232,7 @@ class Writer:
         if step is None:
             return False
         shelf, gone = step
-        self._holdings.missing((shelf.number, shelf.lane), gone)
+        self._holdings.let_go((shelf.number, shelf.lane), gone)
         if not self._making_room:
             log.warning("buffer.makes_room")
         self._making_room = True

@@ -48,24 +48,24 @@ async def keep_rejected(connection: Connection, key: LaneKey, admitted: Admitted
 
 async def keep_conflicts(
     connection: Connection, key: LaneKey, admitted: Admitted, again: Sequence[Reading | Alarm | Event]
-) -> int:
-    """Compare what came again under a settled identity; how much of it had other content.
+) -> tuple[int, frozenset[int]]:
+    """Compare what came again under a settled identity; how much of it had other content, and what of it is stored.
 
-    Time of day may differ: the hub re-times what it stored before its clock was set. An item that was told as a gap, or
-    could not be admitted before, has other content: it is kept here, and the lane stays as it was told.
+    Time of day may differ: the hub re-times what it stored before its clock was set. What is settled and not stored was
+    told as a gap, or could not be admitted, and has come after all.
     """
     if not again:
-        return 0
+        return 0, frozenset()
     parameters = {**key.parameters(), "seqs": [one.seq for one in again]}
     statement = {Reading: "readings_again", Alarm: "alarms_again", Event: "events_again"}[type(again[0])]
     rows = await fetch_all(connection, SQL[statement], parameters)
     known = {row[0]: tuple(row[1:]) for row in rows}
-    conflicts = [one for one in again if known.get(one.seq) != _content(one)]
+    conflicts = [one for one in again if one.seq in known and known[one.seq] != _content(one)]
     for one in conflicts:
         body = Jsonb(to_map(one))
         parameters = {**key.parameters(), "seq": one.seq, "sha256": admitted.sha256, "body": body}
         await connection.execute(SQL["insert_conflict"], parameters)
-    return len(conflicts)
+    return len(conflicts), frozenset(known)
 
 
 def _content(one: Reading | Alarm | Event) -> tuple[object, ...]:

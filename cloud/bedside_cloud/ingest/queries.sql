@@ -66,6 +66,16 @@ INSERT INTO gaps (
     %(last_taken_at)s, clock_timestamp()
 ) ON CONFLICT DO NOTHING
 
+-- name: found_after_all
+UPDATE gaps SET items = greatest(0, gaps.items - late.items)
+FROM (
+    SELECT first_seq, count(*) AS items
+    FROM gaps JOIN unnest(%(seqs)s::bigint[]) AS seq ON seq BETWEEN first_seq AND last_seq
+    WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s
+    GROUP BY first_seq
+) AS late
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND lane = %(lane)s AND gaps.first_seq = late.first_seq
+
 -- name: insert_dead_letter
 INSERT INTO dead_letters (hub_id, lane, store_id, seq, sha256, reason, body, heard_at)
 VALUES (

@@ -3,7 +3,7 @@
 All lanes of a transaction go together: one lock, one COPY, one extension of the ranges, however many hubs speak.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -35,6 +35,7 @@ class Stored:
     """What one transaction did to a lane.
 
     `settled` is everything the cloud now has of it; `announcement` the body of `StoredReadings`, if there is any.
+    `lost` counts items that will not come: their hub told so in a gap.
     """
 
     key: LaneKey
@@ -42,6 +43,7 @@ class Stored:
     announcement: bytes | None = None
     conflicts: int = 0
     dead_letters: int = 0
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ async def store_batches(
     """Store what is new, in the caller's transaction.
 
     Rejected rows become dead letters, repeats with other content conflicts, and every fresh reading, alarm and event
-    an outbox row for its consumer.
+    an outbox row for its consumer. Of a gap is kept what the cloud does not have: a hub may have let go what is stored.
     """
     if not batches:
         return []
@@ -83,12 +85,10 @@ async def _take_lane(
 ) -> Addition:
     key = outcome.key
     fresh: set[int] = set()
+    late: list[int] = []
     gaps: list[Pair] = []
     rejected: set[int] = set()
     announced: list[dict[str, object]] = []
-
-    def of_which_new(items: Sequence[Item]) -> list[Item]:
-        return [one for one in items if one.seq not in before and one.seq not in fresh]
 
     for admitted in batches:
         batch = admitted.batch
@@ -98,19 +98,28 @@ async def _take_lane(
         rejected.update(one.seq for one in bad)
         items: tuple[Reading | Alarm | Event, ...] = (*batch.readings, *batch.alarms, *batch.events)
         again = [one for one in items if one.seq in before]
-        outcome.conflicts += await keep_conflicts(connection, key, admitted, again)
+        conflicts, known = await keep_conflicts(connection, key, admitted, again)
+        outcome.conflicts += conflicts
+        late += [one.seq for one in again if one.seq not in known and one.seq not in fresh]
+
+        def of_which_new(items: Sequence[Item], known: Set[int] = known) -> list[Item]:
+            return [one for one in items if one.seq not in known and one.seq not in fresh]
+
         readings, alarms, events = of_which_new(batch.readings), of_which_new(batch.alarms), of_which_new(batch.events)
         announced += collected.rows.add(key, readings, admitted.heard_at_ms)
         _collect_alarms(collected, key, alarms, admitted.heard_at_ms)
         _collect_events(collected, key, events)
-        fresh.update(one.seq for one in items if one.seq not in before)
+        fresh.update(one.seq for one in items if one.seq not in known)
     # After all items: what came as one is no gap, whatever the hub said of it before or after.
     dropped = [gap for admitted in batches for gap in admitted.batch.gaps]
     if dropped:
         held = joined((*before.pairs, *of_sequences(fresh | rejected)))
         new = new_part(dropped, held)
         collected.gaps += [_gap(key, gap) for gap in new]
+        outcome.lost = sum(gap.count for gap in new)
         gaps = [(gap.first_seq, gap.last_seq) for gap in new]
+    if late:
+        await connection.execute(SQL["found_after_all"], {**key.parameters(), "seqs": late})
     if announced:
         heard_at_ms = min(admitted.heard_at_ms for admitted in batches)
         outcome.announcement = announcement(key.hub_id, heard_at_ms, announced)

@@ -61,6 +61,8 @@ class Worker:
                 await self._bus.publish_bytes(LIVE, one.announcement)
             if one.conflicts or one.dead_letters:
                 LOG.warning("not_all_admitted conflicts=%d dead_letters=%d", one.conflicts, one.dead_letters)
+            if one.lost:
+                LOG.warning("items_lost hub=%s lane=%s items=%d", one.key.hub_id, one.key.lane.value, one.lost)
 
     async def _store(self, lanes: Lanes, refused: list[Refused]) -> list[Stored]:
         """What was stored; `refused` grows by what could not be."""

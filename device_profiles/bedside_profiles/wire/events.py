@@ -14,6 +14,9 @@ class GapReason(StrEnum):
     STORE_CORRUPT = "store_corrupt"
     REJECTED_BY_STORE = "rejected_by_store"
 
+    LET_GO = "let_go"
+    """The cloud had stored it, so the hub let it go; then the cloud lost its database."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:

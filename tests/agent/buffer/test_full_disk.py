@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import ManualClock
-from tests.support.readings import HUB, alarm, event, reading
+from tests.support.readings import GENERATION, HUB, alarm, event, reading
 from tests.support.small_disk import fill_up, small_disk
 from tests.support.storing_cloud import Mailbag, StoringCloud
 
@@ -16,7 +16,7 @@ from bedside_agent.buffer.store import Store
 from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import Metric, Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event
+from bedside_profiles.wire.events import Event, GapReason
 from bedside_profiles.wire.topics import UpLane
 
 MEGABYTES = 20
@@ -43,8 +43,8 @@ async def opened(disk: Path, clock: ManualClock) -> AsyncIterator[Store]:
 class Cloud:
     """Everything that one or several openings of the store delivered."""
 
-    def __init__(self) -> None:
-        self.cloud = StoringCloud(HUB)
+    def __init__(self, generation: str = GENERATION) -> None:
+        self.cloud = StoringCloud(HUB, generation)
 
     async def drain(self, store: Store, clock: ManualClock) -> None:
         sender = Sender(store, clock, HUB, LIMITS)
@@ -54,6 +54,11 @@ class Cloud:
             for lane, body in mail.empty():
                 for receipt in self.cloud.hear(lane, body):
                     sender.receive(receipt)
+
+    async def after_restore(self, store: Store, clock: ManualClock) -> None:
+        """What this cloud gets, of which the hub has not heard yet."""
+        assert store.apply_receipt(self.cloud.receipt("e" * 32, UpLane.READINGS))
+        await self.drain(store, clock)
 
     def account(self, store_id: str, lane: UpLane) -> tuple[set[int], tuple[tuple[int, int], ...], int]:
         """Sequences delivered, ranges that gaps cover, and how many items the gaps say they stand for."""
@@ -128,6 +133,34 @@ async def test_an_alarm_is_kept_and_sent_while_another_program_fills_the_disk(di
         delivered, gaps, counted = cloud.account(store.store_id, UpLane.READINGS)
         assert len(delivered) + counted == produced
         assert normalise((*of_sequences(delivered), *gaps)) == ((1, produced),)
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+async def test_what_a_full_disk_took_of_the_stored_is_counted_when_the_cloud_loses_it(
+    disk: Path, restarts: int
+) -> None:
+    """The cloud has everything, the hub lets some of it go, the cloud's database goes back to before it."""
+    clock, cloud, restored = ManualClock(), Cloud(), Cloud("66666666-6666-4666-8666-666666666666")
+    fill_up(disk, leave_bytes=ROOM)
+    async with opened(disk, clock) as store:
+        born = store.store_id
+        produced = await produce(store, clock, 16_000)
+        await store.append_alarm(alarm())[1]
+        await cloud.drain(store, clock)
+        assert cloud.account(born, UpLane.READINGS)[1] == (), "all of it was stored"
+        produced += await produce(store, clock, 40_000)
+        if not restarts:
+            await restored.after_restore(store, clock)
+    if restarts:
+        async with opened(disk, clock) as store:
+            await restored.after_restore(store, clock)
+    delivered, gaps, counted = restored.account(born, UpLane.READINGS)
+    reasons = {gap.reason for batch in restored.cloud.batches for gap in batch.gaps}
+    assert GapReason.LET_GO in reasons, "some of what was stored went"
+    assert intersect(of_sequences(delivered), gaps) == ()
+    assert normalise((*of_sequences(delivered), *gaps)) == ((1, produced),)
+    assert len(delivered) + counted == produced
+    assert restored.account(born, UpLane.ALARMS) == ({1}, (), 0)
 
 
 async def test_a_hub_starts_on_a_full_disk_and_keeps_alarms(disk: Path) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from bedside_agent.buffer.pending import window_seconds
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import StoreWriteError
+from bedside_profiles.readings import Reading
+from bedside_profiles.wire.events import Gap, GapReason
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.receipt import Receipt, Rejected
 from bedside_profiles.wire.topics import UpLane
@@ -173,26 +176,40 @@ async def test_stored_readings_go_after_three_days_of_running_time_and_no_others
         store.apply_receipt(receipt(store.store_id, (1, 3), (6, 10)))
         clock.advance(hours=71.5)
         assert await store.retain() == 3
-        assert seqs(await store.fetch(shelf(store), (1, 10), 20)) == [4, 5, 6, 7, 8, 9, 10]
+        assert seqs(await store.fetch(shelf(store), (4, 10), 20)) == [4, 5, 6, 7, 8, 9, 10]
         assert shelf(store).waiting() == ((4, 5),)
         clock.set_wall(0, clock.now().quality)
         assert await store.retain() == 0
 
 
-async def test_a_rewind_does_not_ask_for_what_was_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+async def test_a_rewind_offers_gaps_for_what_was_let_go(tmp_path: Path, restarts: int) -> None:
+    """In the present opening and in later ones; at the beginning of a lane, within it, and at its end."""
     clock = ManualClock()
-    async with opened(tmp_path, clock) as store:
-        await fill(store, 3, 2)
-        store.apply_receipt(receipt(store.store_id, (1, 3)))
-        clock.advance(hours=73)
-        assert await store.retain() == 3
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(opened(tmp_path, clock))
+        await fill(store, 3, 2, 3, 4)
+        clock.advance(hours=1)
+        await fill(store, 1)
         born = store.store_id
-    async with opened(tmp_path, clock) as store:
-        store.apply_receipt(receipt(born, (4, 4), generation=OTHER_GENERATION))
-        assert shelf(store, store_id=born).waiting() == ((5, 5),)
+        store.apply_receipt(receipt(born, (1, 3), (6, 8), (13, 13)))
+        clock.advance(hours=73)
+        assert await store.retain() == 7
+        for _ in range(restarts):
+            await stack.aclose()
+            store = await stack.enter_async_context(opened(tmp_path, clock))
+        store.apply_receipt(receipt(born, (1, 2), generation=OTHER_GENERATION))
+        old = shelf(store, store_id=born)
+        assert old.waiting() == ((3, 13),)
+        found = await store.fetch(old, (3, 13), 20)
+        gap = partial(Gap, reason=GapReason.LET_GO)
+        assert [one for one in found if isinstance(one, Gap)] == [gap(3, 3, 1), gap(6, 8, 3), gap(13, 13, 1)]
+        assert [one.seq for one in found if isinstance(one, Reading)] == [4, 5, 9, 10, 11, 12]
 
 
-async def test_a_store_that_holds_nothing_any_more_is_forgotten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+async def test_what_an_emptied_store_had_is_known_for_a_rewind(tmp_path: Path, restarts: int) -> None:
+    """Also by an agent that was killed between the rewind and the gap's receipt."""
     clock = ManualClock()
     async with opened(tmp_path, clock) as store:
         await fill(store, 5)
@@ -201,15 +218,65 @@ async def test_a_store_that_holds_nothing_any_more_is_forgotten(tmp_path: Path) 
     async with opened(tmp_path, clock) as store:
         clock.advance(hours=73)
         assert await store.retain() == 5
+    async with opened(tmp_path, clock) as store:
+        assert not any(store.waiting().values())
+        store.apply_receipt(receipt(None, generation=OTHER_GENERATION))
+    for _ in range(restarts):
+        async with opened(tmp_path, clock) as store:
+            await store.retain()
+    async with opened(tmp_path, clock) as store:
+        old = shelf(store, store_id=born)
+        assert old.waiting() == ((1, 5),)
+        assert await store.fetch(old, (1, 5), 9) == (Gap(1, 5, 5, GapReason.LET_GO),)
+        store.apply_receipt(receipt(born, (1, 5), generation=OTHER_GENERATION))
+        assert not any(store.waiting().values())
+
+
+async def test_an_emptied_store_is_forgotten_after_a_month_and_never_with_a_gap_that_waits(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with opened(tmp_path, clock) as store:
+        await fill(store, 5)
+        born = store.store_id
+        store.apply_receipt(receipt(born, (1, 5)))
+    async with opened(tmp_path, clock) as store:
+        clock.advance(hours=73)
+        assert await store.retain() == 5
+        assert {one.store_id for one in store.shelves()} == {store.store_id, born}
+        store.apply_receipt(receipt(None, generation=OTHER_GENERATION))
+        clock.advance(hours=30 * 24)
+        await store.retain()
+        assert {one.store_id for one in store.shelves()} == {store.store_id, born}, "its gap waits"
+        store.apply_receipt(receipt(born, (1, 5), generation=OTHER_GENERATION))
+        await store.retain()
         assert {one.store_id for one in store.shelves()} == {store.store_id}
 
 
-async def test_holes_are_found_once_and_then_no_longer_wait(tmp_path: Path) -> None:
+async def test_not_more_than_a_hundred_emptied_stores_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedside_agent.buffer.retention.MOST_REMEMBERED", 2)
+    clock, born = ManualClock(), list[str]()
+    for _ in range(4):
+        async with opened(tmp_path, clock) as store:
+            await fill(store, 5)
+            born.append(store.store_id)
+            store.apply_receipt(receipt(store.store_id, (1, 5)))
+    async with opened(tmp_path, clock) as store:
+        clock.advance(hours=73)
+        assert await store.retain() == 20
+        assert {one.store_id for one in store.shelves()} == {store.store_id, *born[2:]}
+
+
+async def test_no_gap_is_told_of_what_a_damaged_file_may_still_hold(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await fill(store, 1, 2, 2)
+        born = store.store_id
         store._database.delete(1, UpLane.READINGS, (2, 3), ((2, 3),))
-        assert seqs(await store.fetch(shelf(store), (1, 5), 2)) == [1, 4]
-        assert shelf(store).waiting() == ((1, 1), (4, 5))
+    async with opened(tmp_path) as store:
+        store._salvaging = asyncio.create_task(asyncio.Event().wait())  # type: ignore[arg-type]
+        old = shelf(store, store_id=born)
+        assert seqs(await store.fetch(old, (1, 5), 9)) == [1, 4, 5]
+        assert shelf(store, store_id=born).waiting() == ((1, 1), (4, 5))
 
 
 async def test_a_refusing_disk_loses_nothing_and_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

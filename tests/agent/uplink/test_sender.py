@@ -20,7 +20,7 @@ from bedside_agent.uplink.sender import MOST_ROWS, Limits, Sender
 from bedside_profiles.readings import Metric
 from bedside_profiles.wire.alarm import AlarmInput
 from bedside_profiles.wire.batch import Batch, decode_batch
-from bedside_profiles.wire.events import GapReason
+from bedside_profiles.wire.events import Gap, GapReason
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.receipt import Receipt, UndecodableBody
 from bedside_profiles.wire.topics import UpLane
@@ -212,13 +212,17 @@ async def test_an_item_too_large_for_any_batch_goes_as_a_gap_and_stops_nobody(tm
         assert sum(len(batch.gaps) for batch in cloud.batches) == 1
 
 
-async def test_rows_that_are_gone_are_not_waited_for(tmp_path: Path) -> None:
+async def test_rows_that_were_let_go_stall_nothing_and_are_told_as_a_gap(tmp_path: Path) -> None:
     async with hub(tmp_path) as one:
         await one.fill(3)
         await one.fill(2)
-        one.store._database.delete(1, UpLane.READINGS, (1, 3), ((1, 3),))
         await one.deliver(StoringCloud(HUB))
-        assert [seqs(decode_batch(body)) for body in one.bodies] == [[4, 5]]
+        assert one.store._database.delete(1, UpLane.READINGS, (1, 3), ((1, 3),)) == ((1, 3),)
+        restored = StoringCloud(HUB, "66666666-6666-4666-8666-666666666666")
+        assert one.sender.receive(restored.receipt("e" * 32, UpLane.READINGS))
+        await one.deliver(restored)
+        assert [seqs(batch) for batch in restored.batches] == [[4, 5]]
+        assert [batch.gaps for batch in restored.batches] == [(Gap(1, 3, 3, GapReason.LET_GO),)]
 
 
 async def test_every_item_of_every_lane_arrives_once_from_several_stores(tmp_path: Path) -> None:
