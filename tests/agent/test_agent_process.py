@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.support import certificates
 from tests.support.mosquitto import Mosquitto, free_port, require_mosquitto
-from tests.support.ptys import serial_line
+from tests.support.ptys import serial_line, speak
 from tests.support.readings import HUB, plan, rule
 from tests.support.small_disk import small_disk
 from tests.support.storing_cloud import StoringCloud, at_broker
@@ -27,9 +27,8 @@ from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.settings import add_device, first_text
-from bedside_profiles.readings import Measurement, Metric, Modality
+from bedside_profiles.readings import Metric
 from bedside_profiles.rules.thresholds import Side
-from bedside_profiles.serial import nonin_df2
 from bedside_profiles.wire.alarm import AlarmState
 from bedside_profiles.wire.careplan import PlannedDevice
 from bedside_profiles.wire.messages import encode
@@ -41,6 +40,7 @@ CA = certificates.Authority()
 REGISTRY = CA.signer()
 NONIN = "nonin-1"
 WAIT_SECONDS = 20.0
+PROGRAM = "from bedside_agent.main import main; main()"
 PLAN = plan(
     rules=(rule(metric=Metric.SPO2, side=Side.BELOW, limit=88, onset_delay_ms=0),),
     devices=(PlannedDevice(NONIN, 0),),
@@ -56,16 +56,11 @@ def prepare(state: Path, broker_port: int, line: Path) -> None:
 
 @asynccontextmanager
 async def agent(
-    state: Path, *, log: Path | None = None, **environment: str
+    state: Path, program: str = PROGRAM, *, log: Path | None = None, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     with (log or state / "agent.log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from bedside_agent.main import main; main()",
-            "run",
-            "--state",
-            str(state),
+            *(sys.executable, "-c", program, "run", "--state", str(state)),
             stdout=output,
             stderr=output,
             env={**os.environ, **environment},
@@ -94,16 +89,6 @@ async def until(state: Path, condition: Callable[[dict[str, Any]], bool]) -> dic
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"{last}\n{(state / 'agent.log').read_text()}") from None
-
-
-async def speak(line: SerialLine, spo2: int, seconds: int) -> None:
-    """What the oximeter says in so many seconds, all at once, as soon as the agent listens."""
-    measured = [(Metric.SPO2, spo2), (Metric.PULSE_RATE, 72)]
-    said = nonin_df2.encode([Measurement(metric, value, Modality.CONTINUOUS) for metric, value in measured])
-    async with asyncio.timeout(WAIT_SECONDS):
-        for _ in range(seconds):
-            while not await line.write(said):
-                await asyncio.sleep(0.02)
 
 
 @pytest.fixture

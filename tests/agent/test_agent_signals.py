@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.agent.test_agent_process import agent, keep_plan, prepare, speak, until
+from tests.agent.test_agent_process import agent, keep_plan, prepare, until
 from tests.support.loudspeaker import Loudspeaker
 from tests.support.mosquitto import free_port
-from tests.support.ptys import serial_line
+from tests.support.ptys import serial_line, speak
 
 from bedside_agent.signals.wave import BURSTS, wav
 from bedside_profiles.rules.priority import Priority

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from bedside_profiles.wire.command import Reply
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.messages import decode, encode
 from bedside_profiles.wire.receipt import Receipt, UndecodableBody
-from bedside_profiles.wire.status import Status
+from bedside_profiles.wire.status import HubState, Status
 from bedside_profiles.wire.topics import SEQUENCED, DownLane, UpLane, parse_topic, topic
 
 WAIT_SECONDS = 20.0
@@ -28,12 +29,16 @@ WAIT_SECONDS = 20.0
 
 @dataclass
 class StoringCloud:
-    """`answers` False: it stores and says nothing. `stores` False: what comes is lost. `cannot_read` picks bodies."""
+    """`answers` False: it stores and says nothing. `stores` False: what comes is lost. `cannot_read` picks bodies.
+
+    `tells_time`: as the cloud's ingest, else a hub on a machine without time service waits before it sends.
+    """
 
     hub_id: str
     generation: str = GENERATION
     answers: bool = True
     stores: bool = True
+    tells_time: bool = False
     cannot_read: Callable[[Batch], bool] = lambda batch: False
     held: dict[tuple[str, UpLane], set[int]] = field(default_factory=lambda: defaultdict(set))
     batches: list[Batch] = field(default_factory=list)
@@ -45,8 +50,10 @@ class StoringCloud:
         """Take one message; the receipts that answer it."""
         self.changed.set()
         if lane is UpLane.STATUS:
-            self.statuses.append(decode(Status, body))
-            return [self.receipt(*key) for key in tuple(self.held)] if self.answers else []
+            status = decode(Status, body)
+            self.statuses.append(status)
+            time_told = [self._time_for(status)] if self.tells_time and status.state is HubState.ONLINE else []
+            return [*time_told, *(self.receipt(*key) for key in tuple(self.held))] if self.answers else []
         if lane is UpLane.REPLIES:
             self.replies.append(decode(Reply, body))
             return []
@@ -68,6 +75,14 @@ class StoringCloud:
         for gap in batch.gaps:
             self.held[key] |= set(range(gap.first_seq, gap.last_seq + 1))
         return [self.receipt(*key)] if self.answers else []
+
+    def _time_for(self, status: Status) -> Receipt:
+        now_ms = time.time_ns() // 1_000_000
+        return Receipt(
+            *(SCHEMA_VERSION, self.hub_id, self.generation, UpLane.READINGS),
+            cloud_ms=now_ms,
+            asked_monotonic_ms=status.monotonic_ms,
+        )
 
     def receipt(self, store_id: str, lane: UpLane) -> Receipt:
         """All that it holds of one lane of one store."""

@@ -8,14 +8,14 @@ from bedside_agent.buffer import retention, salvage
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Kept
 from bedside_agent.buffer.lock import lock
-from bedside_agent.buffer.migrating import migrate
+from bedside_agent.buffer.migrating import check_schema, migrate
 from bedside_agent.buffer.ranges import Range, Ranges, intersect, normalise
 from bedside_agent.buffer.rescue import FIRST_NUMBER, Rescue
 from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
 from bedside_agent.buffer.sealing import Keyring, open_keyring
-from bedside_agent.buffer.sqlite_file import LOG_PAGES, SqliteFile, opened_whole
+from bedside_agent.buffer.sqlite_file import LOG_PAGES, SqliteFile, opened_for_reading, opened_whole
 from bedside_agent.buffer.tables import Stored, Tables
-from bedside_agent.errors import DamagedStoreError, DiskRefusesError
+from bedside_agent.errors import DamagedStoreError, DiskRefusesError, NewerStoreError, StoreError
 from bedside_profiles.wire.topics import UpLane
 
 ROW_BYTES = 64
@@ -39,6 +39,7 @@ class Database:
         self._lock = lock(path)
         self.reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
+            _leave_newer_alone(path)
             keyring = open_keyring(path)
             if free_bytes(path.parent) < LEAST_BYTES:
                 self.reserve.release()
@@ -197,6 +198,22 @@ class Database:
         self.file.close()
         self.reserve.refill()
         self._lock.close()
+
+
+def _leave_newer_alone(path: Path) -> None:
+    """NewerStoreError when a newer agent wrote the file, before anything is changed, made or put aside.
+
+    An opening for writing would put the log into the file when it closes.
+    """
+    if not path.exists() or path.stat().st_size == 0 or salvage.is_hopeless(path):
+        return
+    try:
+        with opened_for_reading(path) as file:
+            check_schema(file)
+    except NewerStoreError:
+        raise
+    except StoreError:
+        return  # It is damaged, or the disk fails: the opening that follows finds out which.
 
 
 def _opened(path: Path, keyring: Keyring) -> tuple[SqliteFile, str | None]:

@@ -1,6 +1,7 @@
 """The file: plans of its queries, what it refuses, and what a commit leaves."""
 
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -60,6 +61,34 @@ def test_a_newer_store_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(NewerStoreError, match="schema 999"):
         Database(path, "1" * 32)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_newer_store_whose_agent_was_killed_keeps_every_byte(tmp_path: Path, path: Path, marked: bool) -> None:
+    """Its log is not yet in the file, or it was marked as damaged: both are the newer agent's to see to."""
+    newer = Database(path, STORE)
+    newer.file.execute("PRAGMA user_version = 999")
+    newer.commit(Group(readings=[reading(seq=1)]))
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for one in path.parent.iterdir():
+        if not one.name.endswith(("-shm", ".lock")):
+            shutil.copy(one, killed)
+    newer.close()
+    if marked:
+        (killed / "buffer.db.suspect").touch()
+    before = contents(killed)
+    assert {"buffer.db", "buffer.db-wal", "buffer.db.reserve"} < set(before)
+    for _ in range(2):
+        with pytest.raises(NewerStoreError, match="schema 999"):
+            Database(killed / "buffer.db", "1" * 32)
+        assert contents(killed) == before
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file's bytes, but for SQLite's index of the log, which it makes anew, and the lock."""
+    files = (one for one in directory.iterdir() if not one.name.endswith(("-shm", ".lock")))
+    return {one.name: one.read_bytes() for one in files}
 
 
 def test_a_second_agent_is_refused(path: Path) -> None:
