@@ -44,11 +44,14 @@ def init(
     hub_id: Annotated[str, typer.Option(help="This hub's id, with a code alone.")] = "",
     ca_sha256: Annotated[str, typer.Option(help="SHA-256 of the root certificate, with a code alone.")] = "",
     radio: Annotated[str, typer.Option(help="bluez, or bumble:TRANSPORT.")] = "bluez",
+    again: Annotated[
+        bool, typer.Option("--again", help="Also a hub that is enrolled: the cloud was restored and does not know it.")
+    ] = False,
     state: State = STATE,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Enrol this hub with a one-time claim. Running it again is fine.
+    """Enrol this hub with a one-time claim. Running it again is fine. What the hub keeps and its settings stay.
 
     bedside-agent init --claim 'bedside:1?est=https://…&broker=…&hub=…&claim=…&ca=…'
     """
@@ -57,7 +60,7 @@ def init(
     settings.parse(text)
     path = state / settings.FILE
     identity = Identity(state / IDENTITY)
-    enrolled = path.exists() and identity.is_enrolled()
+    enrolled = path.exists() and identity.is_enrolled() and not again
     if path.exists():
         _check_same_hub(settings.load(state).hub_id, wanted, state)
     if not enrolled:

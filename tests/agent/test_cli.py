@@ -62,6 +62,26 @@ def test_init_enrols_with_a_claim_text_and_is_idempotent(typed: Typed, tmp_path:
         assert f"belongs to hub {HUB}" in err
 
 
+def test_a_hub_that_the_restored_cloud_does_not_know_is_enrolled_again_and_keeps_all_it_has(
+    typed: Typed, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    ca = trust.fingerprint(CA.root.der)
+    certificates = []
+    for code, options in (("K7Q2", ()), ("M3X9", ("--again",))):
+        with est_server(CA, {HUB: code}, tmp_path / code) as server:
+            text = f"bedside:1?est=https://localhost:{server.port}&broker=localhost:1&hub={HUB}&claim={code}&ca={ca}"
+            answer = typed("init", "--claim", text, *options, "--state", str(state), "--json")
+        assert (answer[0], json.loads(answer[1])["already_enrolled"]) == (0, False)
+        certificates.append((state / "identity" / "certificate.pem").read_bytes())
+        if not options:
+            with (state / "hub.toml").open("a") as settings:
+                settings.write("silence_seconds = 60\n")
+            kept = {name: (state / name).read_bytes() for name in ("hub.toml", "identity/key.pem")}
+    assert certificates[0] != certificates[1]
+    assert kept == {name: (state / name).read_bytes() for name in kept}
+
+
 def test_init_with_a_code_alone_needs_the_rest(typed: Typed, tmp_path: Path) -> None:
     code, out, err = typed("init", "--claim", "K7Q2", "--state", str(tmp_path / "state"))
     assert (code, out) == (1, "")
