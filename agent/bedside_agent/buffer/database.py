@@ -119,6 +119,11 @@ class Database:
                     break
         return tuple(found)
 
+    def settle(self, number: int, lane: UpLane, settled: Ranges) -> None:
+        """Write down all that receipts cover of one lane. StoreWriteError as `commit`."""
+        with self.file.transaction():
+            self._tables.settle(number, lane, settled)
+
     def delete(self, number: int, lane: UpLane, part: Range, whole: Ranges) -> Ranges:
         """Delete, in one transaction, the rows that begin in `part` and lie inside `whole`; their sequences."""
         with contextlib.closing(self._tables.stored(number, lane, *part)) as stored:

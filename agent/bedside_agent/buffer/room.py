@@ -34,7 +34,8 @@ class RoomMaker:
     def step(self, shelves: Sequence[Shelf], now: Instant) -> tuple[Shelf, Ranges] | None:
         """Let something go: from which shelf, and which sequences are gone without a trace (the cloud holds them).
 
-        None when there is nothing left that may go. StoreWriteError when the disk refuses even that.
+        None when there is nothing left that may go. StoreWriteError when the disk refuses even that. What receipts said
+        is on the disk before anything goes because of it: later nothing else tells that it was ever there.
         """
         if self._database.drop_salvaged() and shelves:
             return shelves[0], NOTHING
@@ -47,6 +48,8 @@ class RoomMaker:
             for shelf in by_lane[lane]:
                 whole = subtract(shelf.settled, shelf.without_rows())
                 gone = NOTHING
+                if whole:
+                    self._database.settle(shelf.number, lane, shelf.settled)
                 for part in retention.slices(whole):
                     gone = union(gone, self._database.delete(shelf.number, lane, part, whole))
                     if len(gone) >= SLICES:
@@ -94,6 +97,8 @@ class RoomMaker:
 
     def _put(self, shelf: Shelf, rows: Sequence[Stored], new: Sequence[Item], state: Mapping[str, bytes]) -> Ranges:
         joined = retention.joined(new)
+        if shelf.settled:
+            self._database.settle(shelf.number, shelf.lane, shelf.settled)
         self._database.replace(shelf.number, shelf.store_id, shelf.lane, rows, joined, state)
         before = normalise((row.first, row.last) for row in rows)
         return subtract(before, normalise(span(item) for item in joined))

@@ -310,11 +310,14 @@ class Store:
     async def retain(self) -> int:
         """Delete what is stored in the cloud and old enough; how many sequences went."""
         await self._writer.save_settled()
-        gone = 0
+        gone, generation = 0, self._state.get(GENERATION)
         for shelf in self._holdings.shelves():
             key = (shelf.number, shelf.lane)
             ranges = self._holdings.deletable(shelf, self._writer.hub_ms())
             for part in retention.slices(ranges):
+                if self._state.get(GENERATION) != generation:
+                    # The cloud has lost its database meanwhile: what was decided before holds no more.
+                    return gone
                 deleted: Ranges = await self._on_thread(self._database.delete, *key, part, ranges)
                 self._holdings.let_go(key, deleted)
                 gone += count(deleted)

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.clock import ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
+from bedside_agent.buffer import retention
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.contents import Damaged, Group
 from bedside_agent.buffer.pending import window_seconds
+from bedside_agent.buffer.ranges import Ranges
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import StoreWriteError
@@ -205,6 +208,26 @@ async def test_a_rewind_offers_gaps_for_what_was_let_go(tmp_path: Path, restarts
         gap = partial(Gap, reason=GapReason.LET_GO)
         assert [one for one in found if isinstance(one, Gap)] == [gap(3, 3, 1), gap(6, 8, 3), gap(13, 13, 1)]
         assert [one.seq for one in found if isinstance(one, Reading)] == [4, 5, 9, 10, 11, 12]
+
+
+async def test_a_rewind_ends_a_retention_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    async with opened(tmp_path, clock) as store:
+        await fill(store, 6_000)
+        store.apply_receipt(receipt(store.store_id, (1, 6_000)))
+        clock.advance(hours=73)
+        delete, loop = store._database.delete, asyncio.get_running_loop()
+
+        def restore_meanwhile(*arguments: Any) -> Ranges:
+            loop.call_soon_threadsafe(store.apply_receipt, receipt(None, generation=OTHER_GENERATION))
+            return delete(*arguments)
+
+        monkeypatch.setattr(store._database, "delete", restore_meanwhile)
+        gone = await store.retain()
+        assert gone < 2 * retention.SLICE, "one piece was under way"
+        assert shelf(store).waiting() == ((1, 6_000),)
+        kept = await store.fetch(shelf(store), (1, 6_000), 9_000)
+        assert len([one for one in kept if isinstance(one, Reading)]) == 6_000 - gone
 
 
 @pytest.mark.parametrize("restarts", [0, 1, 2])
