@@ -303,9 +303,9 @@ class Agent:
 
     async def _tick(self) -> None:
         while True:
+            self._keeper.fault(STORE_FAILING, Priority.MEDIUM if self._store.trouble else None)
             await asyncio.sleep(TICK_SECONDS)
             self._times.tick()
-            self._keeper.fault(STORE_FAILING, Priority.MEDIUM if self._store.trouble else None)
             self._keeper.tick()
             self._progress.moved("rules", self._times.now().monotonic_ms)
 

@@ -178,7 +178,7 @@ async def test_a_hub_that_starts_on_a_read_only_disk_measures_and_alarms(
                 await speak(line, 80, 4)
                 report = await until(state, lambda report: report["alarms"] == ["spo2_low", "store_failing"])
                 assert "cannot be written" in report["store_error"]
-                assert report["faults"] == ["store_failing"]
+                await until(state, lambda report: report["faults"] == ["store_failing"])
                 process.kill()
         remount(disk, "rw")
         async with agent(state) as process:
