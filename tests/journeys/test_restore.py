@@ -209,6 +209,8 @@ async def _later_day(all_of_it: Installation) -> None:
     await many.say(94, 3)
     for hub in (many, late):
         await all_of_it.until(lambda: all_of_it.count(hub.hub_id) == 2 * len(hub.said), "the later readings")  # noqa: B023
+    # The hub's own alarm: what the cloud alone saw for a moment, it does not see again among newer readings.
+    await all_of_it.until(lambda: all_of_it.count(HUB_ID, "alarms") > 0, "the alarm of the hub with the radio")
     await all_of_it.until(lambda: len(all_of_it.alerts()) == 2, "both patients' alerts")
     await household.control("scenario", name="stable")
     stores = all_of_it.ask("SELECT DISTINCT store_id FROM ingest.readings WHERE hub_id = 'hub-many'")
