@@ -166,16 +166,15 @@ async def test_a_hub_that_starts_on_a_read_only_disk_measures_and_alarms(
         prepare(state, free_port(), tmp_path / "nonin")
         await keep_plan(state)
         async with agent(state) as process:
-            await speak(line, 97, 4)
-            await until(state, lambda report: report["waiting"]["readings"] >= 8)
+            kept = await spoken(state, line, 97)
             process.kill()
         remount(disk, "ro")
         log = tmp_path / "read-only.log"
-        for start in (1, 2):
+        for _ in range(2):
             async with agent(state, log=log) as process:
                 # Also what was committed before the disk failed waits, and the plan is in force.
-                await until(state, lambda report, start=start: report["waiting"]["readings"] >= 8 * start)  # type: ignore[misc]
-                await speak(line, 80, 4)
+                await until(state, lambda report, kept=kept: report["waiting"]["readings"] >= kept)  # type: ignore[misc]
+                kept = await spoken(state, line, 80)
                 report = await until(state, lambda report: report["alarms"] == ["spo2_low", "store_failing"])
                 assert "cannot be written" in report["store_error"]
                 await until(state, lambda report: report["faults"] == ["store_failing"])
@@ -184,8 +183,16 @@ async def test_a_hub_that_starts_on_a_read_only_disk_measures_and_alarms(
         async with agent(state) as process:
             report = await until(state, lambda report: report["alarms"] == ["spo2_low"])
             assert report["store_error"] is None
-            await until(state, lambda report: report["waiting"]["readings"] >= 24)
+            await until(state, lambda report: report["waiting"]["readings"] >= kept)
             process.kill()
+
+
+async def spoken(state: Path, line: SerialLine, spo2: int) -> int:
+    """The oximeter speaks; how many readings wait once the first of it is kept."""
+    before = (await until(state, lambda report: True))["waiting"]["readings"]
+    await speak(line, spo2, 4)
+    waiting = (await until(state, lambda report: report["waiting"]["readings"] > before))["waiting"]
+    return int(waiting["readings"])
 
 
 def remount(disk: Path, how: str) -> None:
