@@ -20,8 +20,8 @@ from bedside_agent import health
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.inspection import Counts, Progress, viewed
+from bedside_agent.buffer.key_file import rotate
 from bedside_agent.buffer.records import COLUMNS, Record, cells, glance, since_ms
-from bedside_agent.buffer.sealing import rotate
 from bedside_agent.buffer.substitute import buffer_in_use, memory_for
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bedside_agent import buffer_commands, health, settings
 from bedside_agent.buffer.inspection import check_readable
+from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
@@ -91,6 +92,7 @@ def check(state: State = STATE, as_json: Json = False, verbose: Verbose = False)
     loaded = settings.load(state)
     Identity(state / IDENTITY).tls_context()
     check_readable(state / BUFFER)
+    check_keys(state / BUFFER)
     _show(
         {"hub_id": loaded.hub_id, "ok": True}, as_json, f"Hub {loaded.hub_id}: settings, identity and buffer are fine."
     )

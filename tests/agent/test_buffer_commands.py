@@ -14,8 +14,8 @@ from tests.support.readings import OXIMETER, alarm, event, reading
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.contents import Group
 from bedside_agent.buffer.database import Database
+from bedside_agent.buffer.key_file import FILE
 from bedside_agent.buffer.records import since_ms
-from bedside_agent.buffer.sealing import FILE
 from bedside_agent.buffer.sqlite_file import PAGE_BYTES
 from bedside_agent.cli import main
 from bedside_profiles.wire.events import Gap, GapReason

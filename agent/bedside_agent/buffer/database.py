@@ -7,12 +7,13 @@ from pathlib import Path
 from bedside_agent.buffer import retention, salvage
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Kept
+from bedside_agent.buffer.key_file import open_keyring, seal_open_file
 from bedside_agent.buffer.lock import lock
 from bedside_agent.buffer.migrating import check_schema, migrate
 from bedside_agent.buffer.ranges import Range, Ranges, intersect, normalise
 from bedside_agent.buffer.rescue import FIRST_NUMBER, Rescue
 from bedside_agent.buffer.reserve import LEAST_BYTES, Reserve, free_bytes
-from bedside_agent.buffer.sealing import Keyring, open_keyring
+from bedside_agent.buffer.sealing import Keyring
 from bedside_agent.buffer.sqlite_file import LOG_PAGES, SqliteFile, opened_for_reading, opened_whole
 from bedside_agent.buffer.tables import Stored, Tables
 from bedside_agent.errors import DamagedStoreError, DiskRefusesError, NewerStoreError, StoreError
@@ -40,6 +41,7 @@ class Database:
         self.reserve = Reserve(path.with_name(path.name + ".reserve"))
         try:
             _leave_newer_alone(path)
+            seal_open_file(path)
             keyring = open_keyring(path)
             if free_bytes(path.parent) < LEAST_BYTES:
                 self.reserve.release()

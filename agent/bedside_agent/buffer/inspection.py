@@ -12,10 +12,11 @@ from pathlib import Path
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.bundles import GAP, about, reach, unpack
 from bedside_agent.buffer.contents import LANES, STORE_STEP
+from bedside_agent.buffer.key_file import open_keyring
 from bedside_agent.buffer.migrating import check_schema
 from bedside_agent.buffer.ranges import Range, Ranges, count, normalise, subtract
 from bedside_agent.buffer.records import Record, at_ms, record
-from bedside_agent.buffer.sealing import Keyring, key_number, open_keyring
+from bedside_agent.buffer.sealing import Keyring, key_number
 from bedside_agent.buffer.sqlite_file import SqliteFile, opened_for_reading
 from bedside_agent.errors import StoreError
 from bedside_profiles.errors import MalformedError

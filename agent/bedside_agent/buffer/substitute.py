@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bedside_agent.buffer import salvage
 from bedside_agent.buffer.database import Database
-from bedside_agent.buffer.sealing import FILE as KEY_FILE
+from bedside_agent.buffer.key_file import FILE as KEY_FILE
 from bedside_agent.errors import DiskRefusesError, StoreWriteError
 
 MOST_BYTES = 48 * 2**20

@@ -18,8 +18,8 @@ from bedside_agent.buffer.bundles import span, unpack
 from bedside_agent.buffer.contents import Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.inspection import peek
+from bedside_agent.buffer.key_file import FILE, open_keyring
 from bedside_agent.buffer.salvage import Aside
-from bedside_agent.buffer.sealing import FILE, open_keyring
 from bedside_agent.buffer.sqlite_file import PAGE_BYTES
 from bedside_agent.buffer.store import Store
 from bedside_agent.uplink.sender import Limits, Sender

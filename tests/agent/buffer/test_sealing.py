@@ -11,8 +11,8 @@ from bedside_agent.buffer.bundles import span
 from bedside_agent.buffer.contents import Damaged, Group
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.inspection import peek
-from bedside_agent.buffer.sealing import FILE, Keyring, add_key, open_keyring, rotate
-from bedside_agent.errors import StoreError
+from bedside_agent.buffer.key_file import FILE, rotate
+from bedside_agent.buffer.sealing import Keyring
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.alarm import AlarmInput
 from bedside_profiles.wire.events import EventField
@@ -81,29 +81,6 @@ def test_a_new_key_seals_and_the_old_one_still_opens(path: Path) -> None:
     with_the_old_key = Database(path, "2" * 32)
     assert with_the_old_key.fetch(2, UpLane.READINGS, 1, 1, 9) == (Damaged(1),)
     with_the_old_key.close()
-
-
-def test_the_service_managers_key_goes_first(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials = tmp_path / "credentials"
-    add_key(credentials / FILE)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
-    database = Database(path, STORE)
-    database.commit(Group(readings=[reading(seq=1)]))
-    database.close()
-    assert not path.with_name(FILE).exists()
-    with pytest.raises(StoreError, match="comes from systemd"):
-        rotate(path)
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    with pytest.raises(StoreError, match="key of the buffer is missing"):
-        Database(path, STORE)
-
-
-@pytest.mark.parametrize("text", ["", "1 abc\n", "0 " + "a" * 64, "1 " + "a" * 64 + "\nrubbish\n"])
-def test_a_damaged_file_of_keys_is_refused(path: Path, text: str) -> None:
-    path.parent.mkdir()
-    path.with_name(FILE).write_text(text)
-    with pytest.raises(StoreError, match="no file of keys"):
-        open_keyring(path)
 
 
 def test_an_open_store_of_schema_1_is_sealed_with_all_it_holds(path: Path) -> None:

@@ -17,6 +17,7 @@ from bedside_agent.buffer import substitute
 from bedside_agent.buffer.ranges import of_sequences
 from bedside_agent.buffer.store import Store
 from bedside_agent.buffer.substitute import buffer_in_use
+from bedside_agent.buffer.wrapping import CREDENTIAL
 from bedside_agent.errors import DiskRefusesError, StoreBusyError
 from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.wire.topics import UpLane
@@ -193,6 +194,26 @@ async def test_a_cut_while_memory_is_taken_over_loses_neither_items_nor_values(
         await store.salvaged()
         await cloud.drain(store)
     assert cloud.has(UpLane.READINGS)[born] == ((1, 3),)
+
+
+async def test_a_credential_that_comes_while_the_disk_cannot_be_written_makes_no_key_in_memory(
+    disk: Path, path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What such a key had sealed, nobody could open after memory is gone."""
+    async with opened(path, memory) as store:
+        await make(store)
+    remount(disk, "ro")
+    await asyncio.to_thread((tmp_path / CREDENTIAL).write_text, "c" * 64)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    async with opened(path, memory) as store:
+        await make(store, readings=7)
+        born = store.store_id
+    remount(disk, "rw")
+    cloud = Cloud()
+    async with opened(path, memory) as store:
+        await store.salvaged()
+        await cloud.drain(store)
+    assert cloud.has(UpLane.READINGS)[born] == ((1, 7),)
 
 
 async def test_a_backlog_on_the_disk_flows_through_memory_as_it_is_received(

@@ -22,7 +22,7 @@ from tests.support.readings import GENERATION, HUB, alarm, event, reading
 from bedside_agent import settings, trust
 from bedside_agent.buffer import rescue, sqlite_file
 from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.sealing import rotate
+from bedside_agent.buffer.key_file import rotate
 from bedside_agent.buffer.store import Store
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.uplink.identity import Identity, write_whole
