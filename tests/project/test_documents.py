@@ -35,13 +35,25 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
-def test_the_lock_file_has_hashes_and_no_addresses() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize(("name", "least"), [("requirements.lock", 50), ("systemd/agent.lock", 20)])
+def test_a_lock_file_has_hashes_and_no_addresses(name: str, least: int) -> None:
+    lock = (ROOT / name).read_text()
     assert "://" not in lock
     pinned = re.findall(r"^[a-z0-9][a-z0-9._-]*==", lock, re.MULTILINE)
-    entries = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)[1:]
-    assert len(pinned) == len(entries) > 50
+    entries = locked(name)
+    assert len(pinned) == len(entries) > least
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_a_hub_gets_the_very_packages_that_were_tested() -> None:
+    tested = {entry.split()[0]: re.findall("sha256:[0-9a-f]+", entry) for entry in locked("requirements.lock")}
+    for entry in locked("systemd/agent.lock"):
+        assert tested[entry.split()[0]] == re.findall("sha256:[0-9a-f]+", entry)
+
+
+def locked(name: str) -> list[str]:
+    """The entries of a lock file, one a package."""
+    return re.split(r"^(?=[a-z0-9])", (ROOT / name).read_text(), flags=re.MULTILINE)[1:]
 
 
 def test_ci_runs_exactly_the_two_targets() -> None:
