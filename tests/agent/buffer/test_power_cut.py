@@ -21,6 +21,7 @@ def test_the_recording_holds_all_that_a_hub_writes(changes: list[Change]) -> Non
     files = ("buffer.db", "buffer.db-wal", "buffer.key", "hub.toml", "key.pem", "certificate.pem")
     assert touched >= {(kind, path) for kind in (Kind.WRITE, Kind.SYNC) for path in files}
     assert touched >= {(Kind.UNLINK, "buffer.db.reserve"), (Kind.SYNC_DIRECTORY, ".")}
+    assert any(change.path == "buffer.key.part" and change.data.startswith(b"sealed ") for change in changes)
     checkpoints = [change for change in changes if (change.kind, change.path) == (Kind.SYNC, "buffer.db")]
     assert len(checkpoints) > 6
 

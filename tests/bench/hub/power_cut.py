@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.figures import Figure
-from tests.bench.hub.power_cut_run import BUFFER, MEMORY, PLAN, digest
+from tests.bench.hub.power_cut_run import BUFFER, MEMORY, PLAN, credential, digest
 from tests.support.clock import NOON_MS
 from tests.support.power_cut import Disk, Files, Loss, cuts
 from tests.support.readings import reading
@@ -102,7 +102,7 @@ def replay(changes: Sequence[Change], most: int | None) -> tuple[int, list[str]]
         place, loss = every[cut] if isinstance(cut, int) else cut
         wanted.setdefault(place, []).append(loss)
     disk, promised, failures, tried = Disk(), Promised(), list[str](), 0
-    with tempfile.TemporaryDirectory(prefix="bedside-cut-", dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="bedside-cut-", dir=_memory()) as folder, credential():
         for place, change in enumerate(changes):
             disk.take(change)
             if change.kind is Kind.SAID:

@@ -2,8 +2,8 @@
 with `damaged` behind it: a destroyed header, the start after it, and the salvage.
 
 Readings in groups, alarms alone with the memory they change, a plan, receipts, retention, thinning, gaps, the reserve,
-checkpoints, rotated keys, settings and identity: everything the hub writes. It writes into SAID what it promised, and
-when: a line in front of an append, and another once its future has resolved.
+checkpoints, rotated keys and their sealing under a credential, settings and identity: everything the hub writes. It
+writes into SAID what it promised, and when: a line in front of an append, and another once its future has resolved.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ import json
 import os
 import random
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.certificates import Authority, der
@@ -24,6 +26,7 @@ from bedside_agent.buffer import rescue, sqlite_file
 from bedside_agent.buffer.bundles import Item, span
 from bedside_agent.buffer.key_file import rotate
 from bedside_agent.buffer.store import Store
+from bedside_agent.buffer.wrapping import CREDENTIAL
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.uplink.identity import Identity, write_whole
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -39,6 +42,21 @@ STEP_PAGES = 8
 
 OPENINGS, ROUNDS = 3, 14
 MEMORY, PLAN = "alarms.memory", "alarms.plan"
+
+
+@contextmanager
+def credential() -> Iterator[None]:
+    """What systemd hands over: always the same, so that a recorded file opens in the replay."""
+    before = os.environ.get("CREDENTIALS_DIRECTORY")
+    with tempfile.TemporaryDirectory(prefix="bedside-credentials-") as folder:
+        (Path(folder) / CREDENTIAL).write_text("5a" * 32)
+        os.environ["CREDENTIALS_DIRECTORY"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("CREDENTIALS_DIRECTORY")
+            if before is not None:
+                os.environ["CREDENTIALS_DIRECTORY"] = before
 
 
 def digest(item: Item) -> str:
@@ -57,19 +75,23 @@ class Run:
         self._alarms = self._plans = self._promises = 0
 
     async def run(self) -> None:
-        """Several openings of one store."""
+        """Several openings of one store; from the second on there is a credential."""
         self._enrol()
-        for opening in range(OPENINGS):
-            store = await self._opened()
-            for place in range(ROUNDS):
-                await self._round(store, place)
-            await self._make_room(store)
-            await store.close()
-            settings.add_device(
-                self._directory, DeviceEntry(f"cuff-{opening}", "serial.nonin_df2", port="/dev/ttyUSB0")
-            )
-            self._say(devices=opening + 1)
-            self._say(keys=rotate(self._directory / BUFFER))
+        with ExitStack() as stack:
+            for opening in range(OPENINGS):
+                if opening == 1:
+                    stack.enter_context(credential())
+                await self._opening(opening)
+
+    async def _opening(self, opening: int) -> None:
+        store = await self._opened()
+        for place in range(ROUNDS):
+            await self._round(store, place)
+        await self._make_room(store)
+        await store.close()
+        settings.add_device(self._directory, DeviceEntry(f"cuff-{opening}", "serial.nonin_df2", port="/dev/ttyUSB0"))
+        self._say(devices=opening + 1)
+        self._say(keys=rotate(self._directory / BUFFER))
 
     async def run_damaged(self) -> None:
         """A store whose header is destroyed, the start after it, and the salvage beside the work."""
