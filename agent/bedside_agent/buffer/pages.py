@@ -55,7 +55,7 @@ class RawPages:
         head = self.read(0, _FILE_HEAD)
         length = path.stat().st_size if self._file is not None else 0
         self._passes = tuple(
-            _Pass(self, newer, max(length // size, max(newer, default=0)), size)
+            _Pass(self, newer, length // size, size)
             for size in _page_sizes(head, content)
             for newer in _generations(content, size)
         )
@@ -97,10 +97,16 @@ class RawPages:
 
 
 class _Pass:
-    """The file as one generation of the log would have left it."""
+    """The file as one generation of the log would have left it: the file's own pages, then those that it alone has.
 
-    def __init__(self, source: RawPages, newer: Mapping[int, bytes], count: int, size: int) -> None:
-        self.count = count
+    Only pages that are there count. Of a log that is read at a wrong size, page numbers are chance: to go through all
+    up to the highest would take hours.
+    """
+
+    def __init__(self, source: RawPages, newer: Mapping[int, bytes], in_file: int, size: int) -> None:
+        self._in_file = in_file
+        self._beyond = sorted(number for number in newer if number > in_file)
+        self.count = in_file + len(self._beyond)
         self._source = source
         self._newer = newer
         self._size = size
@@ -108,16 +114,17 @@ class _Pass:
         index_local = (size - 12) * 64 // 255 - 23
         self._most_local = {_TABLE_LEAF: size - 35, _INDEX_LEAF: index_local, _INDEX_INNER: index_local}
 
-    def cells(self, number: int) -> Iterator[Cell]:
+    def cells(self, place: int) -> Iterator[Cell]:
+        number = place if place <= self._in_file else self._beyond[place - self._in_file - 1]
         yield from self._cells(self._page(number), number)
 
     def named(self) -> Iterator[Cell]:
         seen: set[int] = set()
-        places = [*self._newer, *range(1, min(self.count, FIRST_PAGES) + 1)]
+        places = [*self._newer, *range(1, FIRST_PAGES + 1)]
         inner = 0
         while places:
             number = places.pop(0)
-            if number in seen or not 0 < number <= self.count:
+            if number in seen or not self._is_there(number):
                 continue
             seen.add(number)
             page = self._page(number)
@@ -129,6 +136,9 @@ class _Pass:
                 children = list(islice(self._children(page, number), MOST_INNER - inner))
                 inner += len(children)
                 places = children + places
+
+    def _is_there(self, number: int) -> bool:
+        return 0 < number <= self._in_file or number in self._newer
 
     def _page(self, number: int) -> bytes:
         return self._newer.get(number) or self._source.read((number - 1) * self._size, self._size)
@@ -191,7 +201,7 @@ class _Pass:
         record = bytearray(page[at : at + local])
         (following,) = _PAGE_NUMBER.unpack_from(page, at + local)
         while len(record) < size:
-            more = self._page(following) if 0 < following <= self.count else b""
+            more = self._page(following) if self._is_there(following) else b""
             if len(more) != self._size:
                 raise ValueError("the chain is broken")
             (following,) = _PAGE_NUMBER.unpack_from(more)

@@ -168,6 +168,21 @@ async def test_a_destroyed_header_costs_nothing_that_stands_elsewhere(
         assert store.store_id != BORN
 
 
+def test_a_page_number_that_is_chance_costs_no_time(path: Path) -> None:
+    """Of a log at a wrong page size, or damaged, any number may come out: only pages that are there are looked at."""
+    log = log_of(path)
+    frame = 24 + PAGE_BYTES
+    assert log.stat().st_size >= 32 + frame
+    before = Aside(path, open_keyring(path))
+    most = before.count
+    before.close()
+    overwrite(log, 32, (2**24).to_bytes(4, "big"))
+    after = Aside(path, open_keyring(path))
+    assert after.count <= most + 1
+    assert {row.name for row in after.named_values()} >= {"alarms.plan"}
+    after.close()
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_damaged_pages_cost_only_what_stood_on_them(path: Path, seed: int) -> None:
     Database(path, "b" * 32).close()  # Everything is in the file now.
