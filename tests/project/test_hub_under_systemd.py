@@ -211,6 +211,31 @@ def test_the_watchdog_starts_an_agent_again_that_stands_still(hub: Hub) -> None:
     assert "Every page and every seal is whole." in hub.agent("buffer", "verify")
 
 
+def test_a_hub_whose_disk_cannot_be_written_measures_in_memory(hub: Hub) -> None:
+    machine = hub.machine
+
+    def stored() -> int:
+        return int(hub.stats()["lanes"]["readings"]["stored"])
+
+    machine.run("systemctl", "stop", SERVICE)
+    machine.run("cp", "-a", STATE, "/run/copy")
+    machine.run("mount", "-t", "tmpfs", "-o", "mode=0700,uid=bedside,gid=bedside", "tmpfs", STATE)
+    machine.run("cp", "-a", "/run/copy/.", STATE)
+    machine.run("mount", "-o", "remount,ro", STATE)
+    machine.run("systemctl", "start", SERVICE)
+    before = stored()
+    machine.until(lambda: stored() > before + 10, "what is measured in memory")
+    report = json.loads(hub.agent("status", "--json"))
+    assert report["faults"] == ["store_failing"]
+    assert report["store_error"].startswith("kept in memory, and lost with the power")
+    machine.run("systemctl", "stop", SERVICE)
+    machine.run("umount", STATE)
+    machine.run("systemctl", "start", SERVICE)
+    assert hub.until_running()["store_error"] is None
+    machine.until(lambda: stored() > before + 10, "what memory held")
+    measures(hub)
+
+
 def test_settings_that_cannot_be_read_end_in_a_pause_and_another_try(hub: Hub) -> None:
     machine = hub.machine
     settings = hub.state / "hub.toml"

@@ -19,6 +19,7 @@ from bedside_agent import health
 from bedside_agent.buffer.contents import LANES
 from bedside_agent.buffer.records import Record
 from bedside_agent.buffer.store import Store
+from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.health import NotRunningError
 from bedside_agent.settings import add_device, first_text
@@ -140,7 +141,7 @@ class Hub:
     def status(self) -> dict[str, Any] | None:
         """What the running agent says of itself; None when none runs."""
         try:
-            return health.ask(self.state)
+            return health.ask(self.state, memory_for(self.state))
         except NotRunningError:
             return None
 

@@ -215,7 +215,7 @@ def _leave_newer_alone(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0 or salvage.is_hopeless(path):
         return
     try:
-        with opened_for_reading(path) as file:
+        with opened_for_reading(path, alone=True) as file:
             check_schema(file)
     except NewerStoreError:
         raise

@@ -194,11 +194,12 @@ def opened_whole(path: Path) -> Iterator[SqliteFile]:
 
 
 @contextmanager
-def opened_for_reading(path: Path) -> Iterator[SqliteFile]:
-    """The file beside a running agent; StoreError when it cannot be read."""
-    # On a disk that cannot be written SQLite may not make the log's index; where there is no log, none is needed.
-    alone = os.statvfs(path.parent).f_flag & os.ST_RDONLY and not path.with_name(path.name + "-wal").exists()
-    how = "mode=ro&immutable=1" if alone else "mode=ro"
+def opened_for_reading(path: Path, *, alone: bool = False) -> Iterator[SqliteFile]:
+    """The file beside a running agent, or `alone`; StoreError when it cannot be read."""
+    # SQLite makes an index for a log that is not there, unless it is told that nobody writes: then nothing changes, and
+    # a disk that cannot be written does not matter.
+    unwritten = alone or os.statvfs(path.parent).f_flag & os.ST_RDONLY
+    how = "mode=ro&immutable=1" if unwritten and not path.with_name(path.name + "-wal").exists() else "mode=ro"
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?{how}", uri=True, isolation_level=None)) as connection:
             yield SqliteFile(connection, None)
