@@ -8,31 +8,20 @@ BlueZ, `bluez_watch` tells what bleak does not.
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from bleak import BleakAdapter, BleakClient, BleakScanner
+from bleak import BleakAdapter, BleakScanner
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
-from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakCharacteristicNotFoundError,
-    BleakDBusError,
-    BleakDeviceNotFoundError,
-    BleakError,
-    BleakGATTProtocolError,
-)
 
+from bedside_agent.radio.bleak_link import BleakLink, translated
 from bedside_agent.radio.central import (
-    AccessRefusedError,
-    CallTimedOutError,
-    CharacteristicMissingError,
     ConnectFailedError,
     DeviceNotFoundError,
     Found,
     Link,
-    LinkLostError,
     RadioError,
     RadioUnavailableError,
     Target,
@@ -43,22 +32,12 @@ if TYPE_CHECKING:
 
 SCAN_START_SECONDS = 10.0
 TAKE_BACK_SECONDS = 5.0
+FRESH_SECONDS = 3.0
+"""How long who was heard counts as there. BlueZ tells of an advertiser once in ten seconds of a scan, and that may have
+fallen into the short pause after a lost link."""
+
 CLOSE_SECONDS = 1.0
 UNKNOWN_RSSI_DBM = -127
-INSUFFICIENT_AUTHENTICATION = 0x05
-
-_SERVICE_GONE = frozenset(
-    {
-        "org.freedesktop.DBus.Error.NoReply",
-        "org.freedesktop.DBus.Error.ServiceUnknown",
-        "org.freedesktop.DBus.Error.UnknownObject",
-        "org.bluez.Error.NotReady",
-    }
-)
-"""What D-Bus says while bluetoothd restarts or the adapter is off; `is_connected` stays true all the while."""
-
-_NOT_CONNECTED = frozenset({("org.bluez.Error.Failed", "Not connected"), ("org.bluez.Error.NotConnected", None)})
-"""BlueZ's answer may overtake its word that the link has ended: they come on two connections."""
 
 
 class Radio(Protocol):
@@ -86,6 +65,7 @@ class BleakCentral:
         self._scanner_is_deaf = False
         self._scanner_lock = asyncio.Lock()
         self._heard_at = float("-inf")
+        self._heard: dict[str, tuple[float, Found, BLEDevice]] = {}
         self._connecting = asyncio.Lock()
         self._taking_back: asyncio.Task[None] | None = None
 
@@ -96,7 +76,7 @@ class BleakCentral:
         def on_advertisement(device: BLEDevice, data: AdvertisementData) -> None:
             heard[device.address] = _found(device, data)
 
-        with _translated("scan", seconds):
+        with translated("scan", seconds):
             async with asyncio.timeout(seconds + SCAN_START_SECONDS):
                 async with BleakScanner(on_advertisement, backend=self._scanner_backend):
                     await asyncio.sleep(seconds)
@@ -110,9 +90,9 @@ class BleakCentral:
         self._waiting[future] = target
         try:
             await self._scan_while_wanted()
-            held = await self._already_connected(target)
-            if held is not None:
-                return held
+            here = self._just_heard(target) or await self._already_connected(target)
+            if here is not None:
+                return here
             async with asyncio.timeout(timeout_seconds):
                 return await future
         except TimeoutError:
@@ -136,6 +116,9 @@ class BleakCentral:
         except BaseException:
             self._links.discard(link)
             raise
+        finally:
+            # What was heard says nothing of the time after the connection, or after an attempt that was in vain.
+            self._heard.pop(found.address, None)
         return link
 
     async def close(self) -> None:
@@ -161,7 +144,7 @@ class BleakCentral:
             if self._scanner_is_deaf:
                 await self._stop_scanner()
             if self._waiting and self._scanner is None:
-                with _translated("start of the scan", SCAN_START_SECONDS):
+                with translated("start of the scan", SCAN_START_SECONDS):
                     if self._watch is not None:
                         await self._watch.begin()
                     scanner = BleakScanner(self._on_advertisement, backend=self._scanner_backend)
@@ -171,6 +154,19 @@ class BleakCentral:
             elif not self._waiting:
                 await self._stop_scanner()
 
+    def _taken(self) -> frozenset[str]:
+        """The addresses that somebody here is connected with, or about to be."""
+        return frozenset(link.address for link in self._links if link.is_wanted)
+
+    def _just_heard(self, target: Target) -> Found | None:
+        oldest = asyncio.get_running_loop().time() - FRESH_SECONDS
+        self._heard = {address: heard for address, heard in self._heard.items() if heard[0] >= oldest}
+        for _, found, device in self._heard.values():
+            if found.address not in self._taken() and target.matches(found):
+                self._devices[found.address] = device
+                return found
+        return None
+
     async def _already_connected(self, target: Target) -> Found | None:
         """The target, when BlueZ holds a connection to it that nobody here has: its program died, or could not end it.
 
@@ -178,8 +174,8 @@ class BleakCentral:
         """
         if self._watch is None:
             return None
-        with _translated("look at what is connected", SCAN_START_SECONDS):
-            now = await self._watch.connected() - {link.address for link in self._links if link.is_wanted}
+        with translated("look at what is connected", SCAN_START_SECONDS):
+            now = await self._watch.connected() - self._taken()
             if not now:
                 return None
             for device in await (await BleakAdapter.get()).get_connected_devices([target.service_uuid]):
@@ -212,6 +208,7 @@ class BleakCentral:
         if address is not None:
             return
         self._scanner_is_deaf = True
+        self._heard.clear()
         for future in self._waiting:
             if not future.done():
                 future.set_exception(RadioUnavailableError(reason))
@@ -228,104 +225,20 @@ class BleakCentral:
         if scanner is None:
             return
         # A scanner that cannot be stopped is one whose adapter or service is gone: it has stopped.
-        with contextlib.suppress(RadioError), _translated("stop of the scan", SCAN_START_SECONDS):
+        with contextlib.suppress(RadioError), translated("stop of the scan", SCAN_START_SECONDS):
             async with asyncio.timeout(SCAN_START_SECONDS):
                 await scanner.stop()
 
     def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         found = _found(device, data)
+        if found.address in self._taken():
+            return
+        self._heard[found.address] = (self._heard_at, found, device)
         for future, target in self._waiting.items():
             if not future.done() and target.matches(found):
                 self._devices[found.address] = device
                 future.set_result(found)
-
-
-class BleakLink:
-    """See `central.Link`. `on_ended` is called when it was disconnected, and nothing more is owed to it."""
-
-    def __init__(
-        self,
-        device: BLEDevice,
-        on_lost: Callable[[], None],
-        on_ended: Callable[["BleakLink"], None],
-        backend: type[BaseBleakClient] | None,
-    ) -> None:
-        self._device = device
-        self._on_lost = on_lost
-        self._on_ended = on_ended
-        self._over = False
-        self._client = BleakClient(device, self._on_disconnected, backend=backend)
-
-    @property
-    def address(self) -> str:
-        """See `central.Link`."""
-        return self._device.address
-
-    @property
-    def is_wanted(self) -> bool:
-        """Neither lost nor ended by whoever asked for it."""
-        return not self._over
-
-    async def connect(self, timeout_seconds: float) -> None:
-        """Raises `RadioError`; then nothing of the connection is left."""
-        try:
-            with self._translated("connect", timeout_seconds):
-                async with asyncio.timeout(timeout_seconds):
-                    # bleak's own limit is the later one: two that strike at once cancel each other's clearing up.
-                    await self._client.connect(timeout=2 * timeout_seconds)
-        except (LinkLostError, CallTimedOutError) as error:
-            raise ConnectFailedError(self.address, error.reason) from error
-
-    def offers(self, characteristic: str) -> bool:
-        """See `central.Link`."""
-        if not self._stands():
-            raise LinkLostError("the connection ended")
-        return self._client.services.get_characteristic(characteristic) is not None
-
-    async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
-        """See `central.Link`."""
-        with self._translated("subscribe", timeout_seconds):
-            async with asyncio.timeout(timeout_seconds):
-                await self._client.start_notify(characteristic, lambda _, value: hear(bytes(value)))
-
-    async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
-        """See `central.Link`."""
-        with self._translated("read", timeout_seconds):
-            async with asyncio.timeout(timeout_seconds):
-                return bytes(await self._client.read_gatt_char(characteristic))
-
-    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
-        """See `central.Link`."""
-        with self._translated("write", timeout_seconds):
-            async with asyncio.timeout(timeout_seconds):
-                await self._client.write_gatt_char(characteristic, payload, response=True)
-
-    async def disconnect(self, *, timeout_seconds: float) -> None:
-        """See `central.Link`."""
-        self._over = True
-        self._on_ended(self)
-        # Also when the link has ended already: bleak gives its connection to the system bus back here alone.
-        with self._translated("disconnect", timeout_seconds):
-            async with asyncio.timeout(timeout_seconds):
-                await self._client.disconnect()
-
-    def end(self) -> None:
-        """The connection is gone, whatever bleak says."""
-        if not self._over:
-            self._over = True
-            self._on_lost()
-
-    def _on_disconnected(self, _client: BleakClient) -> None:
-        self.end()
-
-    @contextlib.contextmanager
-    def _translated(self, operation: str, seconds: float) -> Iterator[None]:
-        with _translated(operation, seconds, is_connected=self._stands):
-            yield
-
-    def _stands(self) -> bool:
-        return self._client.is_connected and not self._over
 
 
 def _watch_over_bluez(on_gone: Callable[[str, str | None], None]) -> "BluezWatch | None":
@@ -348,37 +261,3 @@ async def _taken_back(link: BleakLink, attempt: asyncio.Task[None]) -> None:
 
 def _found(device: BLEDevice, data: AdvertisementData) -> Found:
     return Found(device.address, data.local_name or device.name, tuple(data.service_uuids), data.rssi)
-
-
-@contextlib.contextmanager
-def _translated(operation: str, seconds: float, is_connected: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """bleak's errors as ours. What bleak says only in words is told apart by whether the link still stands."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise CallTimedOutError(operation, seconds) from error
-    except BleakGATTProtocolError as error:
-        raise AccessRefusedError(operation, int(error.code)) from error
-    except BleakCharacteristicNotFoundError as error:
-        raise CharacteristicMissingError(str(error.char_specifier)) from error
-    except BleakDeviceNotFoundError as error:
-        raise ConnectFailedError(error.identifier, f"{operation}: the device is no longer there") from error
-    except BleakBluetoothNotAvailableError as error:
-        raise RadioUnavailableError(f"{operation}: {error.args[0]}") from error
-    except BleakDBusError as error:
-        if error.dbus_error in _SERVICE_GONE:
-            raise RadioUnavailableError(f"{operation}: {error.dbus_error}") from error
-        if (error.dbus_error, error.dbus_error_details) == ("org.bluez.Error.NotPermitted", "Not paired"):
-            # One answer for three of the device's: all of them ask for a bond.
-            raise AccessRefusedError(operation, INSUFFICIENT_AUTHENTICATION) from error
-        if {(error.dbus_error, error.dbus_error_details), (error.dbus_error, None)} & _NOT_CONNECTED:
-            raise LinkLostError(f"{operation}: {error}") from error
-        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
-    except BleakError as error:
-        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
-    except (OSError, EOFError) as error:
-        raise RadioUnavailableError(f"{operation}: {type(error).__name__}: {error}") from error
-    except Exception as error:
-        # bleak lets its backends' own errors through, such as a KeyError for an object that D-Bus removed under it.
-        # Whatever comes out of the radio is the radio's trouble, and no reason to end the reading of other devices.
-        raise RadioError(f"{operation}: {type(error).__name__}: {error}") from error

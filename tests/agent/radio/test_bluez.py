@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bleak import BleakScanner
+from tests.support.bluez.adapter import SCAN_PERIOD_SECONDS
 from tests.support.bluez.bus import ask_bluez, private_bus, require_dbus, set_powered
 from tests.support.bluez.daemon import Daemon
 from tests.support.bluez.radio import bluez_central, killable_bluez
@@ -157,6 +158,25 @@ async def test_searches_that_begin_again_at_once_do_not_keep_a_dead_scan(
         cuff.reappear()
         async with asyncio.timeout(10):
             assert await asyncio.gather(*searches) == [ADDRESS, CUFF]
+
+
+async def test_a_device_comes_back_at_once_while_another_is_searched_for(
+    air: Air, oximeter: PulseOximeter, cuff: BloodPressureCuff
+) -> None:
+    """BlueZ tells of an advertiser once in ten seconds, and the first time may fall into the session's pause."""
+    cuff.vanish()
+    async with (
+        bluez_central(air) as (central, _),
+        running(central, blood_pressure.PROFILE, CUFF),
+        running(central, pulse_oximeter.PROFILE, ADDRESS) as (session, ear, _),
+    ):
+        for loss in range(3):
+            await until(lambda: session.link is LinkState.CONNECTED, SCAN_PERIOD_SECONDS / 2)
+            await oximeter.emit(VALUES, spot=False)
+            await until(lambda loss=loss: len(ear.heard) == loss + 1)  # type: ignore[misc]
+            await oximeter.drop()
+            await until(lambda: session.link is LinkState.LOST)
+        await until(lambda: session.link is LinkState.CONNECTED, SCAN_PERIOD_SECONDS / 2)
 
 
 async def test_the_adapter_is_pulled_out_and_plugged_in(air: Air, oximeter: PulseOximeter) -> None:

@@ -99,13 +99,17 @@ async def test_find_by_service_and_name(
     assert (await central.find(target, timeout_seconds=5)).address == CUFF
 
 
-async def test_a_device_that_is_connected_already_is_not_found_by_its_name_again(
+async def test_a_device_that_is_taken_is_not_found_by_its_name_again(
     central: BleakCentral, oximeter: PulseOximeter
 ) -> None:
-    """Another of the same name is meant, which is away."""
-    await connected(central)
-    with pytest.raises(DeviceNotFoundError):
-        await central.find(Target(pulse_oximeter.SERVICE, advertised_name="Sim Oximeter"), timeout_seconds=0.3)
+    """Another of the same name is meant, which is away. The first is being connected at first, then connected."""
+    found = await central.find(ADDRESSED, timeout_seconds=5)
+    connecting = asyncio.create_task(central.connect(found, lambda: None, timeout_seconds=5))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(DeviceNotFoundError):
+            await central.find(Target(pulse_oximeter.SERVICE, advertised_name="Sim Oximeter"), timeout_seconds=0.3)
+    await connecting
 
 
 async def test_two_who_search_share_one_scanner(

@@ -1,0 +1,163 @@
+"""One connection through bleak, and bleak's errors as ours."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from bleak import BleakClient
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakCharacteristicNotFoundError,
+    BleakDBusError,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+)
+
+from bedside_agent.radio.central import (
+    AccessRefusedError,
+    CallTimedOutError,
+    CharacteristicMissingError,
+    ConnectFailedError,
+    LinkLostError,
+    RadioError,
+    RadioUnavailableError,
+)
+
+INSUFFICIENT_AUTHENTICATION = 0x05
+
+_SERVICE_GONE = frozenset(
+    {
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.UnknownObject",
+        "org.bluez.Error.NotReady",
+    }
+)
+"""What D-Bus says while bluetoothd restarts or the adapter is off; `is_connected` stays true all the while."""
+
+_NOT_CONNECTED = frozenset({("org.bluez.Error.Failed", "Not connected"), ("org.bluez.Error.NotConnected", None)})
+"""BlueZ's answer may overtake its word that the link has ended: they come on two connections."""
+
+
+class BleakLink:
+    """See `central.Link`. `on_ended` is called when it was disconnected, and nothing more is owed to it."""
+
+    def __init__(
+        self,
+        device: BLEDevice,
+        on_lost: Callable[[], None],
+        on_ended: Callable[["BleakLink"], None],
+        backend: type[BaseBleakClient] | None,
+    ) -> None:
+        self._device = device
+        self._on_lost = on_lost
+        self._on_ended = on_ended
+        self._over = False
+        self._client = BleakClient(device, self._on_disconnected, backend=backend)
+
+    @property
+    def address(self) -> str:
+        """See `central.Link`."""
+        return self._device.address
+
+    @property
+    def is_wanted(self) -> bool:
+        """Neither lost nor ended by whoever asked for it."""
+        return not self._over
+
+    async def connect(self, timeout_seconds: float) -> None:
+        """Raises `RadioError`; then nothing of the connection is left."""
+        try:
+            with self._translated("connect", timeout_seconds):
+                async with asyncio.timeout(timeout_seconds):
+                    # bleak's own limit is the later one: two that strike at once cancel each other's clearing up.
+                    await self._client.connect(timeout=2 * timeout_seconds)
+        except (LinkLostError, CallTimedOutError) as error:
+            raise ConnectFailedError(self.address, error.reason) from error
+
+    def offers(self, characteristic: str) -> bool:
+        """See `central.Link`."""
+        if not self._stands():
+            raise LinkLostError("the connection ended")
+        return self._client.services.get_characteristic(characteristic) is not None
+
+    async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        with self._translated("subscribe", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.start_notify(characteristic, lambda _, value: hear(bytes(value)))
+
+    async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
+        """See `central.Link`."""
+        with self._translated("read", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                return bytes(await self._client.read_gatt_char(characteristic))
+
+    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        with self._translated("write", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.write_gatt_char(characteristic, payload, response=True)
+
+    async def disconnect(self, *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        self._over = True
+        self._on_ended(self)
+        # Also when the link has ended already: bleak gives its connection to the system bus back here alone.
+        with self._translated("disconnect", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.disconnect()
+
+    def end(self) -> None:
+        """The connection is gone, whatever bleak says."""
+        if not self._over:
+            self._over = True
+            self._on_lost()
+
+    def _on_disconnected(self, _client: BleakClient) -> None:
+        self.end()
+
+    @contextlib.contextmanager
+    def _translated(self, operation: str, seconds: float) -> Iterator[None]:
+        with translated(operation, seconds, is_connected=self._stands):
+            yield
+
+    def _stands(self) -> bool:
+        return self._client.is_connected and not self._over
+
+
+@contextlib.contextmanager
+def translated(operation: str, seconds: float, is_connected: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """bleak's errors as ours. What bleak says only in words is told apart by whether the link still stands."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise CallTimedOutError(operation, seconds) from error
+    except BleakGATTProtocolError as error:
+        raise AccessRefusedError(operation, int(error.code)) from error
+    except BleakCharacteristicNotFoundError as error:
+        raise CharacteristicMissingError(str(error.char_specifier)) from error
+    except BleakDeviceNotFoundError as error:
+        raise ConnectFailedError(error.identifier, f"{operation}: the device is no longer there") from error
+    except BleakBluetoothNotAvailableError as error:
+        raise RadioUnavailableError(f"{operation}: {error.args[0]}") from error
+    except BleakDBusError as error:
+        if error.dbus_error in _SERVICE_GONE:
+            raise RadioUnavailableError(f"{operation}: {error.dbus_error}") from error
+        if (error.dbus_error, error.dbus_error_details) == ("org.bluez.Error.NotPermitted", "Not paired"):
+            # One answer for three of the device's: all of them ask for a bond.
+            raise AccessRefusedError(operation, INSUFFICIENT_AUTHENTICATION) from error
+        if {(error.dbus_error, error.dbus_error_details), (error.dbus_error, None)} & _NOT_CONNECTED:
+            raise LinkLostError(f"{operation}: {error}") from error
+        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
+    except BleakError as error:
+        raise (RadioError if is_connected() else LinkLostError)(f"{operation}: {error}") from error
+    except (OSError, EOFError) as error:
+        raise RadioUnavailableError(f"{operation}: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        # bleak lets its backends' own errors through, such as a KeyError for an object that D-Bus removed under it.
+        # Whatever comes out of the radio is the radio's trouble, and no reason to end the reading of other devices.
+        raise RadioError(f"{operation}: {type(error).__name__}: {error}") from error
