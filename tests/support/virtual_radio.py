@@ -11,6 +11,8 @@ from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.bumble_central import BumbleRadio, transport_opener
 from bedside_sim.radio import AdapterServer, Air, VirtualController
 
+OXIMETER, CUFF = "F0:BE:D5:1D:00:01", "F0:BE:D5:1D:00:02"
+
 PATIENCE_SECONDS = 10.0
 """A limit for what takes milliseconds: only a broken test waits so long."""
 

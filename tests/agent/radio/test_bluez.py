@@ -17,7 +17,7 @@ from tests.support.bluez.bus import ask_bluez, private_bus, require_dbus, set_po
 from tests.support.bluez.daemon import Daemon
 from tests.support.bluez.radio import bluez_central, killable_bluez
 from tests.support.sessions import Recorder, Told
-from tests.support.virtual_radio import until
+from tests.support.virtual_radio import CUFF, OXIMETER, until
 
 from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.central import (
@@ -37,45 +37,17 @@ from bedside_profiles.readings import Metric
 from bedside_profiles.wire.status import LinkState
 from bedside_sim.devices.blood_pressure_cuff import BloodPressureCuff
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
-from bedside_sim.journal import Journal
 from bedside_sim.radio import AdapterServer, Air
 
-ADDRESS = "F0:BE:D5:1D:00:01"
-CUFF = "F0:BE:D5:1D:00:02"
 DEVICE_PATH = "/org/bluez/hci0/dev_F0_BE_D5_1D_00_01"
 MODEL_NUMBER = "00002a24-0000-1000-8000-00805f9b34fb"
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
 PRESSURE = {Metric.SYSTOLIC_PRESSURE: 120.0, Metric.DIASTOLIC_PRESSURE: 80.0}
-ADDRESSED = Target(pulse_oximeter.SERVICE, address=ADDRESS)
+ADDRESSED = Target(pulse_oximeter.SERVICE, address=OXIMETER)
 RECONNECT_SECONDS = 30.0
 """A process starts meanwhile, and the session's pauses grow while it does."""
 
 TIMING = Timing(find_seconds=60, connect_seconds=5, call_seconds=5, disconnect_seconds=2)
-
-
-@pytest.fixture
-async def air() -> Air:
-    return Air()
-
-
-@pytest.fixture
-async def oximeter(air: Air, tmp_path: Path) -> AsyncIterator[PulseOximeter]:
-    journal = Journal(tmp_path / "journal")
-    device = PulseOximeter(air, journal, device_id="oximeter", address=ADDRESS)
-    await device.start()
-    yield device
-    await device.stop()
-    journal.close()
-
-
-@pytest.fixture
-async def cuff(air: Air, tmp_path: Path) -> AsyncIterator[BloodPressureCuff]:
-    journal = Journal(tmp_path / "cuff")
-    device = BloodPressureCuff(air, journal, device_id="cuff", address=CUFF, every_seconds=10)
-    await device.start()
-    yield device
-    await device.stop()
-    journal.close()
 
 
 async def connected(central: Central, lost: list[str] | None = None) -> Link:
@@ -157,7 +129,7 @@ async def test_searches_that_begin_again_at_once_do_not_keep_a_dead_scan(
         oximeter.reappear()
         cuff.reappear()
         async with asyncio.timeout(10):
-            assert await asyncio.gather(*searches) == [ADDRESS, CUFF]
+            assert await asyncio.gather(*searches) == [OXIMETER, CUFF]
 
 
 async def test_a_device_comes_back_at_once_while_another_is_searched_for(
@@ -168,7 +140,7 @@ async def test_a_device_comes_back_at_once_while_another_is_searched_for(
     async with (
         bluez_central(air) as (central, _),
         running(central, blood_pressure.PROFILE, CUFF),
-        running(central, pulse_oximeter.PROFILE, ADDRESS) as (session, ear, _),
+        running(central, pulse_oximeter.PROFILE, OXIMETER) as (session, ear, _),
     ):
         for loss in range(3):
             await until(lambda: session.link is LinkState.CONNECTED, SCAN_PERIOD_SECONDS / 2)
@@ -188,7 +160,7 @@ async def test_the_adapter_is_pulled_out_and_plugged_in(air: Air, oximeter: Puls
 
         async def found() -> bool:
             try:
-                return (await central.find(ADDRESSED, timeout_seconds=5)).address == ADDRESS
+                return (await central.find(ADDRESSED, timeout_seconds=5)).address == OXIMETER
             except RadioUnavailableError:
                 await asyncio.sleep(0.05)
                 return False
@@ -296,7 +268,7 @@ async def test_a_session_outlives_bluetoothd(
 ) -> None:
     """bleak goes on saying "connected". One of the devices would be noticed by its silence, the other never."""
     streams = speaks == "all the time"
-    profile, address = (pulse_oximeter.PROFILE, ADDRESS) if streams else (blood_pressure.PROFILE, CUFF)
+    profile, address = (pulse_oximeter.PROFILE, OXIMETER) if streams else (blood_pressure.PROFILE, CUFF)
 
     async def say() -> None:
         said = await (oximeter.emit(VALUES, spot=False) if streams else cuff.emit(PRESSURE, spot=True))
@@ -322,7 +294,7 @@ async def test_a_search_under_way_outlives_bluetoothd(air: Air, oximeter: PulseO
     oximeter.vanish()
     central = BleakCentral()
     async with killable_bluez(air) as bluez:
-        async with running(central, pulse_oximeter.PROFILE, ADDRESS) as (session, _, _):
+        async with running(central, pulse_oximeter.PROFILE, OXIMETER) as (session, _, _):
             await until(lambda: central._scanner is not None)
             await bluez.kill()
             await bluez.start()

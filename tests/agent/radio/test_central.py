@@ -3,15 +3,13 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from bleak import BleakScanner
 from bumble.core import UUID
 from bumble.gatt import Characteristic, Service
-from tests.support.bluez.radio import bluez_central
-from tests.support.virtual_radio import PATIENCE_SECONDS, in_process_central, tcp_central, until
+from tests.support.virtual_radio import CUFF, OXIMETER, PATIENCE_SECONDS, in_process_central, tcp_central, until
 
 from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.central import (
@@ -34,47 +32,9 @@ from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.journal import Journal
 from bedside_sim.radio import AdapterServer, Air
 
-OXIMETER = "F0:BE:D5:1D:00:01"
-CUFF = "F0:BE:D5:1D:00:02"
 MODEL_NUMBER = "00002a24-0000-1000-8000-00805f9b34fb"
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
 ADDRESSED = Target(pulse_oximeter.SERVICE, address=OXIMETER)
-
-
-@pytest.fixture
-async def air() -> Air:
-    return Air()
-
-
-@pytest.fixture
-async def oximeter(air: Air, tmp_path: Path) -> AsyncIterator[PulseOximeter]:
-    journal = Journal(tmp_path / "journal")
-    device = PulseOximeter(air, journal, device_id="oximeter", address=OXIMETER)
-    await device.start()
-    yield device
-    await device.stop()
-    journal.close()
-
-
-@pytest.fixture
-async def cuff(air: Air, tmp_path: Path) -> AsyncIterator[BloodPressureCuff]:
-    journal = Journal(tmp_path / "cuff")
-    device = BloodPressureCuff(air, journal, device_id="cuff", address=CUFF, every_seconds=10)
-    await device.start()
-    yield device
-    await device.stop()
-    journal.close()
-
-
-@pytest.fixture(params=["bumble", "bluez"])
-async def central(request: pytest.FixtureRequest, air: Air) -> AsyncIterator[BleakCentral]:
-    """Both backends keep the same promises, and each keeps the other honest."""
-    if request.param == "bluez":
-        async with bluez_central(air) as (opened, _):
-            yield opened
-    else:
-        async with in_process_central(air) as opened:
-            yield opened
 
 
 async def connected(central: BleakCentral, lost: list[str] | None = None) -> Link:

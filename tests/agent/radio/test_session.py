@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.sessions import Recorder, Told
-from tests.support.virtual_radio import in_process_central, tcp_central, until
+from tests.support.virtual_radio import OXIMETER, tcp_central, until
 
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.session import RadioSession, Timing
@@ -22,24 +22,8 @@ from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.journal import Journal, read_journal
 from bedside_sim.radio import Air
 
-ADDRESS = "F0:BE:D5:1D:00:01"
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
 TIMING = Timing(find_seconds=5, connect_seconds=5, call_seconds=5, disconnect_seconds=2)
-
-
-@pytest.fixture
-async def air() -> Air:
-    return Air()
-
-
-@pytest.fixture
-async def oximeter(air: Air, tmp_path: Path) -> AsyncIterator[PulseOximeter]:
-    journal = Journal(tmp_path / "journal")
-    device = PulseOximeter(air, journal, device_id="oximeter", address=ADDRESS)
-    await device.start()
-    yield device
-    await device.stop()
-    journal.close()
 
 
 @asynccontextmanager
@@ -48,7 +32,7 @@ async def running(
 ) -> AsyncIterator[tuple[RadioSession, Recorder, Told]]:
     ear, told = Recorder(), Told()
     session = RadioSession(
-        Target(profile.service_uuid, address=ADDRESS),
+        Target(profile.service_uuid, address=OXIMETER),
         profile,
         central,
         ear,
@@ -64,8 +48,8 @@ async def running(
         await asyncio.wait({task})
 
 
-async def test_hears_notifications_and_indications(air: Air, oximeter: PulseOximeter) -> None:
-    async with in_process_central(air) as central, running(central) as (session, ear, told):
+async def test_hears_notifications_and_indications(central: Central, oximeter: PulseOximeter) -> None:
+    async with running(central) as (session, ear, told):
         assert session.link is LinkState.SEARCHING
         await until(lambda: session.link is LinkState.CONNECTED)
         await oximeter.emit(VALUES, spot=False)
@@ -76,8 +60,8 @@ async def test_hears_notifications_and_indications(air: Air, oximeter: PulseOxim
     assert not oximeter.connected
 
 
-async def test_subscribes_again_after_every_loss(air: Air, oximeter: PulseOximeter, tmp_path: Path) -> None:
-    async with in_process_central(air) as central, running(central) as (session, ear, told):
+async def test_subscribes_again_after_every_loss(central: Central, oximeter: PulseOximeter, tmp_path: Path) -> None:
+    async with running(central) as (session, ear, told):
         for loss in range(3):
             await until(lambda: session.link is LinkState.CONNECTED)
             for _ in range(5):
@@ -123,18 +107,20 @@ async def test_comes_back_when_the_hci_transport_does(air: Air, oximeter: PulseO
             await until(lambda: session.link is LinkState.LOST)
 
 
-async def test_a_connected_device_that_says_nothing_is_connected_anew(air: Air, oximeter: PulseOximeter) -> None:
+async def test_a_connected_device_that_says_nothing_is_connected_anew(
+    central: Central, oximeter: PulseOximeter
+) -> None:
     impatient = replace(pulse_oximeter.PROFILE, silence_seconds=0.2)
-    async with in_process_central(air) as central, running(central, impatient) as (_, _, told):
+    async with running(central, impatient) as (_, _, told):
         await until(lambda: told.said.count("connected") == 2)
         assert told.said[1] == "lost: connected, but silent for 0.2 s"
 
 
-async def test_a_device_that_only_speaks_now_and_then_may_be_silent(air: Air, tmp_path: Path) -> None:
+async def test_a_device_that_only_speaks_now_and_then_may_be_silent(central: Central, air: Air, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
-    cuff = Peripheral(air, blood_pressure.PROFILE, journal, device_id="cuff", name="Cuff", address=ADDRESS)
+    cuff = Peripheral(air, blood_pressure.PROFILE, journal, device_id="cuff", name="Cuff", address=OXIMETER)
     await cuff.start()
-    async with in_process_central(air) as central, running(central, blood_pressure.PROFILE) as (session, _, told):
+    async with running(central, blood_pressure.PROFILE) as (session, _, told):
         await until(lambda: session.link is LinkState.CONNECTED)
         await asyncio.sleep(0.3)
         assert told.said == ["connected"]
@@ -143,13 +129,13 @@ async def test_a_device_that_only_speaks_now_and_then_may_be_silent(air: Air, tm
 
 
 async def test_another_device_than_configured_is_given_up(
-    air: Air, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    central: Central, air: Air, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bedside_agent.radio.patience.WRONG_DEVICE_ATTEMPTS", 1)
     journal = Journal(tmp_path / "journal")
-    strap = Peripheral(air, heart_rate.PROFILE, journal, device_id="strap", name="Strap", address=ADDRESS)
+    strap = Peripheral(air, heart_rate.PROFILE, journal, device_id="strap", name="Strap", address=OXIMETER)
     await strap.start()
-    async with in_process_central(air) as central, running(central) as (session, _, told):
+    async with running(central) as (session, _, told):
         await until(lambda: bool(told.said))
         assert told.said == [f"given up: the device has no characteristic {pulse_oximeter.CONTINUOUS}"]
         assert session.link is LinkState.LOST
@@ -157,9 +143,9 @@ async def test_another_device_than_configured_is_given_up(
     journal.close()
 
 
-async def test_who_is_not_there_is_searched_until_he_comes(air: Air, oximeter: PulseOximeter) -> None:
+async def test_who_is_not_there_is_searched_until_he_comes(central: Central, oximeter: PulseOximeter) -> None:
     oximeter.vanish()
-    async with in_process_central(air) as central, running(central) as (session, _, told):
+    async with running(central) as (session, _, told):
         await asyncio.sleep(0.2)
         assert session.link is LinkState.SEARCHING
         assert told.said == []
@@ -167,9 +153,9 @@ async def test_who_is_not_there_is_searched_until_he_comes(air: Air, oximeter: P
         await until(lambda: session.link is LinkState.CONNECTED)
 
 
-async def test_reads_how_full_the_battery_is_at_each_connection(air: Air, oximeter: PulseOximeter) -> None:
+async def test_reads_how_full_the_battery_is_at_each_connection(central: Central, oximeter: PulseOximeter) -> None:
     oximeter.battery_percent = 15
-    async with in_process_central(air) as central, running(central) as (_, ear, _):
+    async with running(central) as (_, ear, _):
         await until(lambda: ear.charges == [15])
         oximeter.battery_percent = 4
         await oximeter.drop()
