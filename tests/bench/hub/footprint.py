@@ -46,7 +46,7 @@ async def measure(*, long: bool) -> list[Figure]:
         try:
             async with (
                 at_broker(cloud, broker.port, authority, Path(folder) / "cloud"),
-                _devices() as addresses,
+                _devices(Path(folder) / "journal") as addresses,
                 _agent(Path(folder) / "hub", authority, broker.port, addresses) as pid,
             ):
                 await _until_all_speak(cloud)
@@ -75,9 +75,11 @@ async def _until_all_speak(cloud: StoringCloud) -> None:
 
 
 @asynccontextmanager
-async def _devices() -> AsyncIterator[dict[str, str]]:
+async def _devices(journal: Path) -> AsyncIterator[dict[str, str]]:
     """Device id → address, once bluetoothd is on the bus."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.hub.footprint_devices", stdout=PIPE)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.hub.footprint_devices", str(journal), stdout=PIPE
+    )
     assert child.stdout is not None
     try:
         yield json.loads(await child.stdout.readline())

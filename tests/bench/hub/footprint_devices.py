@@ -1,13 +1,12 @@
 """A child process with twenty simulated oximeters, their air, the adapter and a bluetoothd on the system bus.
 
-`python -m tests.bench.hub.footprint_devices`: prints the devices' addresses as one JSON line when all is there, then
-lets each say three values a tick until it is ended.
+`python -m tests.bench.hub.footprint_devices JOURNAL`: prints the devices' addresses as one JSON line when all is there,
+then lets each say three values a tick until it is ended.
 """
 
 import asyncio
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.support.bluez.daemon import Daemon
@@ -22,21 +21,20 @@ READINGS_PER_SECOND = 50
 TICK_SECONDS = 3 * DEVICES / READINGS_PER_SECOND
 
 
-async def run() -> None:
-    with tempfile.TemporaryDirectory(prefix="bedside-bench-") as folder:
-        air, journal = Air(), Journal(Path(folder) / "journal")
-        devices = [
-            PulseOximeter(air, journal, device_id=f"oximeter-{one}", address=f"C0:00:00:00:00:{one:02X}")
-            for one in range(DEVICES)
-        ]
-        for device in devices:
-            await device.start()
-        adapter = await AdapterServer.start(air, 0)
-        await Daemon.start(adapter.port)
-        sys.stdout.write(json.dumps({device.device_id: device.address for device in devices}) + "\n")
-        sys.stdout.flush()
-        await World(WorldSettings(1, tick_seconds=TICK_SECONDS), air, devices).run()
+async def run(journal_path: Path) -> None:
+    air, journal = Air(), Journal(journal_path)
+    devices = [
+        PulseOximeter(air, journal, device_id=f"oximeter-{one}", address=f"C0:00:00:00:00:{one:02X}")
+        for one in range(DEVICES)
+    ]
+    for device in devices:
+        await device.start()
+    adapter = await AdapterServer.start(air, 0)
+    await Daemon.start(adapter.port)
+    sys.stdout.write(json.dumps({device.device_id: device.address for device in devices}) + "\n")
+    sys.stdout.flush()
+    await World(WorldSettings(1, tick_seconds=TICK_SECONDS), air, devices).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run(Path(sys.argv[1])))
