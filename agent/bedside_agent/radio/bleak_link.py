@@ -28,11 +28,14 @@ from bedside_agent.radio.central import (
 
 INSUFFICIENT_AUTHENTICATION = 0x05
 
+_UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
+"""Of a link it says that the link has ended: its services are on the bus as long as it stands."""
+
 _SERVICE_GONE = frozenset(
     {
         "org.freedesktop.DBus.Error.NoReply",
         "org.freedesktop.DBus.Error.ServiceUnknown",
-        "org.freedesktop.DBus.Error.UnknownObject",
+        _UNKNOWN_OBJECT,
         "org.bluez.Error.NotReady",
     }
 )
@@ -122,8 +125,14 @@ class BleakLink:
 
     @contextlib.contextmanager
     def _translated(self, operation: str, seconds: float) -> Iterator[None]:
-        with translated(operation, seconds, is_connected=self._stands):
-            yield
+        try:
+            with translated(operation, seconds, is_connected=self._stands):
+                yield
+        except RadioUnavailableError as error:
+            cause = error.__cause__
+            if isinstance(cause, BleakDBusError) and cause.dbus_error == _UNKNOWN_OBJECT:
+                raise LinkLostError(error.reason) from cause
+            raise
 
     def _stands(self) -> bool:
         return self._client.is_connected and not self._over

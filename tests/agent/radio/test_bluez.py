@@ -81,8 +81,8 @@ async def test_two_reads_at_once_are_both_answered(air: Air, oximeter: PulseOxim
 async def test_the_adapter_is_switched_off_and_on(air: Air, oximeter: PulseOximeter, cuff: BloodPressureCuff) -> None:
     async with bluez_central(air) as (central, _):
         lost: list[str] = []
-        link = await connected(central, lost)
         cuff.vanish()
+        link = await connected(central, lost)
         search = asyncio.create_task(
             central.find(Target(blood_pressure.SERVICE, address=CUFF), timeout_seconds=60),
         )
@@ -177,11 +177,13 @@ async def test_a_device_that_bluez_was_told_to_forget_is_lost(
 ) -> None:
     async with bluez_central(air) as (central, _):
         lost: list[str] = []
-        await connected(central, lost)
+        link = await connected(central, lost)
         others: list[str] = []
         found = await central.find(Target(blood_pressure.SERVICE, address=CUFF), timeout_seconds=5)
         await central.connect(found, lambda: others.append("lost"), timeout_seconds=5)
         await ask_bluez("/org/bluez/hci0", "org.bluez.Adapter1", "RemoveDevice", "o", [DEVICE_PATH])
+        with pytest.raises(LinkLostError):
+            await link.read(MODEL_NUMBER, timeout_seconds=5)
         await until(lambda: bool(lost))
         await connected(central)
         assert others == []
