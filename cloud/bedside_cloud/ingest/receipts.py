@@ -19,7 +19,8 @@ from bedside_profiles.wire.topics import DownLane, UpLane, parse_topic, subject
 LOG = logging.getLogger(__name__)
 
 MOST_RANGES = 1024
-"""Ranges in one receipt; of more, the newest are told and the receipt says that it is not complete."""
+"""Ranges in one receipt. A lane of more is told in several, none of which is complete: what no receipt ever covered
+would be sent again for ever."""
 
 
 class Receipts:
@@ -30,19 +31,22 @@ class Receipts:
         self._generation = generation
 
     async def settled(self, key: LaneKey, pairs: Sequence[Pair], rejected: Mapping[int, str]) -> None:
-        """Say all that is settled of a lane, and why its rejected items were."""
-        await self._say(
-            Receipt(
-                schema=SCHEMA_VERSION,
-                hub_id=key.hub_id,
-                generation=self._generation,
-                lane=key.lane,
-                store_id=key.store_id,
-                stored=tuple(pairs[-MOST_RANGES:]),
-                complete=len(pairs) <= MOST_RANGES,
-                rejected=tuple(Rejected(seq, reason) for seq, reason in sorted(rejected.items())[:MOST_RANGES]),
+        """Say all that is settled of a lane, the newest first, and why its rejected items were."""
+        why = tuple(Rejected(seq, reason) for seq, reason in sorted(rejected.items())[:MOST_RANGES])
+        for end in range(len(pairs), 0, -MOST_RANGES) or (0,):
+            await self._say(
+                Receipt(
+                    schema=SCHEMA_VERSION,
+                    hub_id=key.hub_id,
+                    generation=self._generation,
+                    lane=key.lane,
+                    store_id=key.store_id,
+                    stored=tuple(pairs[max(0, end - MOST_RANGES) : end]),
+                    complete=len(pairs) <= MOST_RANGES,
+                    rejected=why,
+                )
             )
-        )
+            why = ()
 
     async def undecodable(self, refused: Sequence[Refused]) -> None:
         """Name the bodies that could not be read; they are dead letters by now."""

@@ -120,6 +120,19 @@ def alarms(first: int, number: int) -> Batch:
     return Batch(header_for(HUB, STORE, UpLane.ALARMS, sequences), alarms=tuple(alarm(seq=seq) for seq in sequences))
 
 
+async def test_a_lane_in_thousands_of_pieces_is_told_whole(one_replica: Cloud) -> None:
+    cloud = one_replica
+    for first in range(1, 5200, 200):
+        sequences = range(first, first + 200, 2)
+        rows = tuple(reading(seq=seq, taken_at_ms=NOON_MS + seq) for seq in sequences)
+        await cloud.say(Batch(header_for(HUB, STORE, UpLane.READINGS, sequences), rows))
+    odd = set(range(1, 5200, 2))
+    await cloud.until(lambda: cloud.settled[HUB, UpLane.READINGS] == odd)
+    cloud.settled.clear()
+    await cloud.say(Batch(header_for(HUB, STORE, UpLane.READINGS, [1]), (reading(seq=1, taken_at_ms=NOON_MS + 1),)))
+    await cloud.until(lambda: cloud.settled[HUB, UpLane.READINGS] == odd)
+
+
 async def test_two_replicas_on_one_hub_store_each_reading_once(two_replicas: Cloud) -> None:
     cloud = two_replicas
     for first in range(1, 2000, 25):
