@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import buffer_commands, health, settings
+from bedside_agent import buffer_commands, device_commands, health, settings
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
@@ -35,6 +35,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_comp
 device = typer.Typer(no_args_is_help=True, help="The devices that the hub reads.")
 app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device, name="device")
+device.command("decode")(device_commands.decode)
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""Every device kind that Bedside knows. A profile that is not in this tuple does not exist."""
+"""Every device kind that Bedside knows. A profile that is not in one of these tuples does not exist."""
 
-from bedside_profiles.bluetooth import blood_pressure, heart_rate, pulse_oximeter
-from bedside_profiles.profile import Profile
+from bedside_profiles.bluetooth import battery_service, blood_pressure, heart_rate, pulse_oximeter
+from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import nonin_df2
 
 CATALOGUE: tuple[Profile, ...] = (
@@ -10,8 +10,15 @@ CATALOGUE: tuple[Profile, ...] = (
     pulse_oximeter.PROFILE,
     nonin_df2.PROFILE,
 )
+"""What a hub connects to."""
+
+ADVERTS: tuple[AdvertProfile, ...] = ()
+"""What a hub hears without a connection."""
+
+SERVICES: tuple[Service, ...] = (battery_service.SERVICE_PROFILE,)
+"""What devices have beside their own: battery, clock, name plate."""
 
 
 def profile_named(name: str) -> Profile | None:
-    """The profile of that name; None when there is none."""
+    """The profile of that name among those that a hub connects to; None when there is none."""
     return next((profile for profile in CATALOGUE if profile.name == name), None)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bedside_profiles.numbers import Number, Special
-from bedside_profiles.profile import Decoded, EncodeError, NoReading, Withheld
+from bedside_profiles.profile import Decoded, EncodeError, Fact, NoReading, Withheld
 from bedside_profiles.readings import METRICS, Measurement, Metric, Modality, Quality, RangeFlag
 
 FIRST_BELIEVABLE_YEAR = 2010
@@ -53,9 +53,9 @@ class Members:
         """A member that is no reading."""
         self._withheld.append(Withheld(metric, reason))
 
-    def decoded(self) -> Decoded:
-        """The frame."""
-        return Decoded(tuple(self._measurements), tuple(self._withheld))
+    def decoded(self, *facts: Fact) -> Decoded:
+        """The frame, with what it says beside its members."""
+        return Decoded(tuple(self._measurements), tuple(self._withheld), facts)
 
     def _keep(self, metric: Metric, value: float | None, range_flag: RangeFlag | None) -> None:
         self._measurements.append(

@@ -39,12 +39,28 @@ class Withheld:
     reason: NoReading
 
 
+FactValue = int | float | str | bool | tuple[int, ...] | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a frame says and that is no measurement of the patient: the device's clock, a battery's volts, an answer.
+
+    The unit stands in the name (`battery_v`); times are ISO 8601 without a zone. A technician reads it; nothing is
+    decided by it outside the profile.
+    """
+
+    name: Name
+    value: FactValue
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One well formed frame. `measurements` may be empty; then `withheld` says why there is no reading."""
+    """One well formed frame. Without `measurements`, `withheld` or `facts` tell what it was instead."""
 
     measurements: tuple[Measurement, ...] = ()
     withheld: tuple[Withheld, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 class Transfer(StrEnum):
@@ -70,22 +86,101 @@ class EncodeError(ValueError):
     """These measurements cannot be said in this profile's frames: a mistake of the caller, not of a device."""
 
 
+class Listener(Protocol):
+    """What is heard over one connection. Frames may be spread over several values, or several stand in one."""
+
+    def feed(self, characteristic: str, payload: bytes) -> "tuple[Decoded | DecodeError, ...]":
+        """What this value completes, in order. Broken bytes are answered, never raised; they cost no good frame."""
+        ...
+
+    def rest(self) -> "Decoded | DecodeError | None":
+        """What is left when nothing more comes: a frame that was begun and not ended, or None."""
+        ...
+
+
+class Values:
+    """A `Listener` for devices each of whose values is one whole frame."""
+
+    def __init__(self, decode: Callable[[str, bytes], Decoded]) -> None:
+        self._decode = decode
+
+    def feed(self, characteristic: str, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
+        """See `Listener`."""
+        try:
+            return (self._decode(characteristic, payload),)
+        except DecodeError as error:
+            return (error,)
+
+    def rest(self) -> None:
+        """See `Listener`: nothing is ever begun."""
+
+
+def values(decode: Callable[[str, bytes], Decoded]) -> Callable[[], Listener]:
+    """The `listen` of a profile whose `decode` takes one value of a characteristic and raises `DecodeError`."""
+    return lambda: Values(decode)
+
+
 @dataclass(frozen=True, slots=True)
 class BleProfile:
     """A Bluetooth Low Energy device.
 
-    `decode(characteristic, payload)` raises `DecodeError`; `encode(characteristic, measurements)` is its inverse
-    for one frame and raises `EncodeError`. `silence_seconds` is how long a connected device may say nothing before
-    its link is taken for dead; None for a device that only speaks after a measurement.
+    `listen()` begins to listen on a new connection; `encode(characteristic, measurements)` says them in one frame and
+    raises `EncodeError`. `silence_seconds` is how long a connected device may say nothing before its link is taken for
+    dead; None for a device that only speaks after a measurement. `names` are words, lower case, by which a device of
+    this kind is known among others with the same service; none are needed where the service is its own. `commands` are
+    the characteristics that a hub writes to, and `decode_command` says what a hub's frame means.
     """
 
     name: Name
     label: str
     service_uuid: str
     characteristics: tuple[Characteristic, ...]
-    decode: Callable[[str, bytes], Decoded]
+    listen: Callable[[], Listener]
     encode: Callable[[str, Sequence[Measurement]], bytes]
     silence_seconds: float | None
+    names: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    decode_command: Callable[[bytes], Decoded] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Characteristics that any device may have beside its own: they tell of the device, never of the patient."""
+
+    name: Name
+    label: str
+    service_uuid: str
+    characteristics: tuple[str, ...]
+    decode: Callable[[str, bytes], Decoded]
+
+
+@dataclass(frozen=True, slots=True)
+class Advert:
+    """One advertisement: `payload` is its service data without the UUID, or its manufacturer data without the company.
+
+    `address` (upper case, colons) and `bind_key` are what decrypts it, where it is encrypted.
+    """
+
+    payload: bytes
+    address: str | None = None
+    bind_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertProfile:
+    """A device that says what it measured in its advertisements, to everybody, again and again.
+
+    `decode` raises `DecodeError`. `service_uuid` names its service data, `company` its manufacturer data (the Bluetooth
+    SIG's number); one of them is None. `encode(measurements)` gives the payload and raises `EncodeError`.
+    """
+
+    name: Name
+    label: str
+    service_uuid: str | None
+    company: int | None
+    decode: Callable[[Advert], Decoded]
+    encode: Callable[[Sequence[Measurement]], bytes]
+    names: tuple[str, ...] = ()
 
 
 class Framer(Protocol):
@@ -93,6 +188,10 @@ class Framer(Protocol):
 
     def feed(self, data: bytes) -> tuple[Decoded | DecodeError, ...]:
         """What these bytes complete, in order. Broken bytes are answered, never raised; they cost no good frame."""
+        ...
+
+    def rest(self) -> "Decoded | DecodeError | None":
+        """What is left when nothing more comes: a frame that was begun and not ended, or None."""
         ...
 
 
@@ -110,7 +209,9 @@ class LineSettings:
 class SerialProfile:
     """A device on a serial line. `encode(measurements)` gives the bytes of one measurement set.
 
-    `silence_seconds` is how long the open line may say nothing before it is closed and opened again.
+    `silence_seconds` is how long the open line may say nothing before it is closed and opened again; None for a device
+    that is asked. `names` are words, lower case, by which a device of this kind is known. `decode_command` says
+    what a hub's frame means.
     """
 
     name: Name
@@ -119,9 +220,12 @@ class SerialProfile:
     framer: Callable[[], Framer]
     encode: Callable[[Sequence[Measurement]], bytes]
     silence_seconds: float | None
+    names: tuple[str, ...] = ()
+    decode_command: Callable[[bytes], Decoded] | None = None
 
 
 Profile = BleProfile | SerialProfile
+"""What a hub reads over a connection of its own."""
 
 
 def sig_uuid(short: int) -> str:

@@ -25,6 +25,21 @@ class Metric(StrEnum):
     RESPIRATORY_RATE = "respiratory_rate"
     BODY_WEIGHT = "body_weight"
     GLUCOSE = "glucose"
+    GLUCOSE_TREND = "glucose_trend"
+    KETONE = "ketone"
+    BODY_FAT = "body_fat"
+    BODY_WATER = "body_water"
+    MUSCLE_SHARE = "muscle_share"
+    SOFT_LEAN_MASS = "soft_lean_mass"
+    BODY_MASS_INDEX = "body_mass_index"
+    BODY_HEIGHT = "body_height"
+    BASAL_METABOLISM = "basal_metabolism"
+    IMPEDANCE = "impedance"
+    CARBOXYHAEMOGLOBIN = "carboxyhaemoglobin"
+    METHAEMOGLOBIN = "methaemoglobin"
+    FEV1 = "fev1"
+    FVC = "fvc"
+    PEAK_FLOW = "peak_flow"
     BATTERY_LEVEL = "battery_level"
 
 
@@ -109,6 +124,21 @@ METRICS: Mapping[Metric, MetricFacts] = MappingProxyType(
         Metric.RESPIRATORY_RATE: MetricFacts("Respiratory rate", "/min", "9279-1", 151562, 0, 150, 0),
         Metric.BODY_WEIGHT: MetricFacts("Body weight", "kg", "29463-7", 188736, 0, 700, 1),
         Metric.GLUCOSE: MetricFacts("Glucose", "mg/dL", "2339-0", 160184, 0, 2000, 0),
+        Metric.GLUCOSE_TREND: MetricFacts("Glucose trend", "mg/dL/min", None, None, -50, 50, 1),
+        Metric.KETONE: MetricFacts("Blood ketone", "mmol/L", None, None, 0, 20, 1),
+        Metric.BODY_FAT: MetricFacts("Body fat", "%", "41982-0", 188748, 0, 100, 1),
+        Metric.BODY_WATER: MetricFacts("Body water", "kg", None, 188764, 0, 400, 1),
+        Metric.MUSCLE_SHARE: MetricFacts("Muscle", "%", None, None, 0, 100, 1),
+        Metric.SOFT_LEAN_MASS: MetricFacts("Soft lean mass", "kg", None, None, 0, 400, 1),
+        Metric.BODY_MASS_INDEX: MetricFacts("Body mass index", "kg/m2", "39156-5", 188752, 0, 250, 1),
+        Metric.BODY_HEIGHT: MetricFacts("Body height", "cm", "8302-2", 188740, 0, 300, 0),
+        Metric.BASAL_METABOLISM: MetricFacts("Basal metabolism", "kJ", None, None, 0, 60000, 0),
+        Metric.IMPEDANCE: MetricFacts("Body impedance", "Ohm", None, None, 0, 10000, 0),
+        Metric.CARBOXYHAEMOGLOBIN: MetricFacts("Carboxyhaemoglobin", "%", None, None, 0, 100, 1),
+        Metric.METHAEMOGLOBIN: MetricFacts("Methaemoglobin", "%", None, None, 0, 100, 1),
+        Metric.FEV1: MetricFacts("FEV1", "L", "20150-9", 152586, 0, 12, 2),
+        Metric.FVC: MetricFacts("FVC", "L", "19868-9", 188928, 0, 12, 2),
+        Metric.PEAK_FLOW: MetricFacts("Peak flow", "L/min", "33452-4", 152584, 0, 1500, 0),
         Metric.BATTERY_LEVEL: MetricFacts("Battery level", "%", None, None, 0, 100, 0),
     }
 )

@@ -1,7 +1,8 @@
 """Every folder under `captures/<profile>/<case>` is a test: bytes of a device, and what they mean or why not.
 
-`case.json`: `bytes` (hex), `characteristic` (Bluetooth), `times` (serial: how often the bytes come), `expected` with
-`measurements` and `withheld`, or with `refused` (a part of the reason), or with `nothing_yet`.
+`case.json`: `device` (in words), `bytes` (hex; a list: one a notification), `characteristic` (Bluetooth), `times` (how
+often the bytes come), `expected` with `measurements`, `withheld` and `facts`, with a list of such as `frames`, or with
+`refused` (a part of the reason).
 """
 
 import json
@@ -10,25 +11,31 @@ from typing import Any
 
 import pytest
 
-from bedside_profiles.catalogue import CATALOGUE, profile_named
-from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import BleProfile, Decoded, NoReading, Withheld
+from bedside_profiles.catalogue import ADVERTS, CATALOGUE, SERVICES
+from bedside_profiles.explain import Explained, Result, captured, explain
+from bedside_profiles.profile import AdvertProfile, Decoded, Fact, NoReading, SerialProfile, Withheld
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality, RangeFlag
 
 CAPTURES = Path(__file__).parent / "captures"
 CASES = sorted(path.parent.relative_to(CAPTURES) for path in CAPTURES.glob("*/*/case.json"))
 
 
-def outcomes_of(profile_name: str, case: dict[str, Any]) -> tuple[Decoded | DecodeError, ...]:
-    profile = profile_named(profile_name)
-    assert profile is not None
-    payload = bytes.fromhex(case["bytes"])
-    if not isinstance(profile, BleProfile):
-        return profile.framer().feed(payload * case.get("times", 1))
-    try:
-        return (profile.decode(case["characteristic"], payload),)
-    except DecodeError as error:
-        return (error,)
+def explained(profile_name: str, case: dict[str, Any]) -> Explained:
+    """By the one way in that technicians have, `bedside-agent device decode`, from the device's name on."""
+    profile = next(one for one in (*CATALOGUE, *ADVERTS, *SERVICES) if one.name == profile_name)
+    transport = "serial" if isinstance(profile, SerialProfile) else "ble"
+    frames = case["bytes"] if isinstance(case["bytes"], list) else [case["bytes"]]
+    entry = {
+        "id": profile_name,
+        "transport": "advert" if isinstance(profile, AdvertProfile) else transport,
+        "device": case["device"],
+        "service_uuid": None if isinstance(profile, SerialProfile) else profile.service_uuid,
+        "characteristic_uuid": case.get("characteristic"),
+        "frames": frames * case.get("times", 1),
+        "address": case.get("address"),
+        "bind_key_hex": case.get("bind_key"),
+    }
+    return explain(captured(entry, 1))
 
 
 def decoded_of(expected: dict[str, Any]) -> Decoded:
@@ -46,6 +53,10 @@ def decoded_of(expected: dict[str, Any]) -> Decoded:
             for member in expected["measurements"]
         ),
         tuple(Withheld(Metric(member["metric"]), NoReading(member["reason"])) for member in expected["withheld"]),
+        tuple(
+            Fact(name, tuple(value) if isinstance(value, list) else value)
+            for name, value in expected.get("facts", {}).items()
+        ),
     )
 
 
@@ -54,21 +65,20 @@ def test_capture_means_what_its_folder_says(path: Path) -> None:
     case = json.loads((CAPTURES / path / "case.json").read_text(encoding="utf-8"))
     expected = case["expected"]
 
-    outcomes = outcomes_of(path.parts[0], case)
+    found = explained(path.parts[0], case)
 
-    if expected.get("nothing_yet"):
-        assert outcomes == ()
-        return
-    (outcome,) = outcomes
+    assert found.profile == path.parts[0]
     if "refused" in expected:
-        assert isinstance(outcome, DecodeError)
-        assert expected["refused"] in outcome.reason
-    else:
-        assert outcome == decoded_of(expected)
+        assert found.result is Result.REJECT
+        assert found.measurements == ()
+        assert expected["refused"] in (found.reason or "")
+        return
+    decoded = [outcome for outcome in found.outcomes if isinstance(outcome, Decoded)]
+    assert decoded == [decoded_of(one) for one in expected.get("frames", [expected])]
 
 
 def test_every_profile_has_captures_good_and_bad() -> None:
-    for profile in CATALOGUE:
+    for profile in (*CATALOGUE, *ADVERTS):
         cases = [json.loads(path.read_text(encoding="utf-8")) for path in CAPTURES.glob(f"{profile.name}/*/case.json")]
         assert any(case["expected"].get("measurements") for case in cases), f"{profile.name}: no reading"
         assert any("refused" in case["expected"] for case in cases), f"{profile.name}: no refusal"

@@ -102,15 +102,7 @@ class Collector:
         if not isinstance(profile, BleProfile):
             framer = profile.framer()
             return lambda _characteristic, payload: framer.feed(payload)
-        decode = profile.decode
-
-        def one_frame(characteristic: str, payload: bytes) -> Iterable[Decoded | DecodeError]:
-            try:
-                return (decode(characteristic, payload),)
-            except DecodeError as error:
-                return (error,)
-
-        return one_frame
+        return profile.listen().feed
 
     def _keep(self, decoded: Decoded) -> None:
         if not decoded.measurements:

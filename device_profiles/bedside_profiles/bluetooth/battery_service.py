@@ -4,11 +4,11 @@ On Linux, bluetoothd keeps this service to itself while its `battery` plugin is 
 """
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import sig_uuid
+from bedside_profiles.profile import Decoded, Fact, Service, sig_uuid
 
 SERVICE = sig_uuid(0x180F)
 LEVEL = sig_uuid(0x2A19)
-NAME = "battery_service"
+NAME = "bluetooth.battery_service"
 
 
 def decode_level(payload: bytes) -> int:
@@ -26,3 +26,13 @@ def encode_level(percent: int) -> bytes:
     if not 0 <= percent <= 100:
         raise ValueError(f"{percent} is not within 0 to 100")
     return bytes([percent])
+
+
+def decode(characteristic: str, payload: bytes) -> Decoded:
+    """A level as a fact of the device."""
+    if characteristic != LEVEL:
+        raise DecodeError(NAME, f"no characteristic of this service: {characteristic}", payload)
+    return Decoded(facts=(Fact("battery_percent", decode_level(payload)),))
+
+
+SERVICE_PROFILE = Service(NAME, "Battery", SERVICE, (LEVEL,), decode)

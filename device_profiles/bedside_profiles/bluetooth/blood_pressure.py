@@ -12,7 +12,7 @@ from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special, encode_date_time, encode_sfloat
-from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Transfer, sig_uuid
+from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Transfer, sig_uuid, values
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
 NAME = "bluetooth.blood_pressure"
@@ -183,7 +183,7 @@ PROFILE = BleProfile(
         Characteristic(MEASUREMENT, Transfer.INDICATE, required=True),
         Characteristic(INTERMEDIATE_CUFF_PRESSURE, Transfer.NOTIFY, required=False),
     ),
-    decode=decode,
+    listen=values(decode),
     encode=encode,
     silence_seconds=None,
 )

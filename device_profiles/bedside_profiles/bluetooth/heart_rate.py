@@ -7,7 +7,16 @@ from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Special
-from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, NoReading, Transfer, sig_uuid
+from bedside_profiles.profile import (
+    BleProfile,
+    Characteristic,
+    Decoded,
+    EncodeError,
+    NoReading,
+    Transfer,
+    sig_uuid,
+    values,
+)
 from bedside_profiles.readings import Measurement, Metric, Modality
 
 NAME = "bluetooth.heart_rate"
@@ -116,7 +125,7 @@ PROFILE = BleProfile(
     label="Heart-rate strap",
     service_uuid=SERVICE,
     characteristics=(Characteristic(MEASUREMENT, Transfer.NOTIFY, required=True),),
-    decode=decode,
+    listen=values(decode),
     encode=encode,
     silence_seconds=30.0,
 )

@@ -11,7 +11,16 @@ from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special, encode_date_time, encode_sfloat
-from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, NoReading, Transfer, sig_uuid
+from bedside_profiles.profile import (
+    BleProfile,
+    Characteristic,
+    Decoded,
+    EncodeError,
+    NoReading,
+    Transfer,
+    sig_uuid,
+    values,
+)
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
 NAME = "bluetooth.pulse_oximeter"
@@ -208,7 +217,7 @@ PROFILE = BleProfile(
         Characteristic(CONTINUOUS, Transfer.NOTIFY, required=False),
         Characteristic(SPOT_CHECK, Transfer.INDICATE, required=False),
     ),
-    decode=decode,
+    listen=values(decode),
     encode=encode,
     silence_seconds=30.0,
 )

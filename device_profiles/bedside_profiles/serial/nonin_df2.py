@@ -16,7 +16,7 @@ from statistics import median_low
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special, sum8
-from bedside_profiles.profile import Decoded, EncodeError, LineSettings, NoReading, SerialProfile
+from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
 NAME = "serial.nonin_df2"
@@ -154,6 +154,14 @@ class Df2Framer:
                 self._break(problem, frame, 1, outcomes)
         return tuple(outcomes)
 
+    def rest(self) -> Decoded | DecodeError | None:
+        """See `profile.Framer`. Of a set that is not whole, what its whole packets say; else how many frames came."""
+        if self._packets:
+            return _set_of(self._packets)
+        if self._bytes:
+            return DecodeError(NAME, f"a frame cut off after {len(self._bytes)} bytes", bytes(self._bytes))
+        return Decoded(facts=(Fact("frames", len(self._frames)),)) if self._frames else None
+
     def _frame(self, frame: bytes, outcomes: list[Decoded | DecodeError]) -> None:
         begins = bool(frame[1] & _SYNC)
         if begins and self._frames:
@@ -254,4 +262,5 @@ PROFILE = SerialProfile(
     framer=Df2Framer,
     encode=encode,
     silence_seconds=10.0,
+    names=("nonin", "df2", "xpod", "oem iii"),
 )

@@ -13,6 +13,7 @@ from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport.common import AsyncPipeSink
 
 from bedside_profiles.bluetooth import battery_service
+from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.readings import Measurement
 from bedside_sim.journal import Journal, Stamp
@@ -101,14 +102,16 @@ class Peripheral:
         The journal gets what the profile's decoder reads in the frame. Raises `EncodeError`.
         """
         payload = self.profile.encode(characteristic, measurements)
-        understood = self.profile.decode(characteristic, payload).measurements
+        (understood,) = self.profile.listen().feed(characteristic, payload)
+        if isinstance(understood, DecodeError):
+            raise understood
         handed_over = None
         for connection in list(self._device.connections.values()):
             stamp = Stamp.now()
             if await self._hand_over(connection, self._characteristics[characteristic], payload):
                 handed_over = handed_over or stamp
         if handed_over is not None:
-            self._journal.record(self.device_id, understood, handed_over)
+            self._journal.record(self.device_id, understood.measurements, handed_over)
         return handed_over
 
     async def drop(self) -> None:

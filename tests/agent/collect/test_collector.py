@@ -152,7 +152,7 @@ def test_an_entry_says_everything_that_is_wrong_with_it(entry: DeviceEntry, prob
 
 
 async def test_a_frame_without_a_reading_because_the_sensor_is_off_is_said() -> None:
-    off = heart_rate.PROFILE.decode(heart_rate.MEASUREMENT, bytes([0b100, 0]))
+    off = heart_rate.decode(heart_rate.MEASUREMENT, bytes([0b100, 0]))
     assert off.measurements == ()
     async with collecting() as (collector, shelf, _, clock):
         collector.hear(bytes([0b100, 0]), heart_rate.MEASUREMENT)
