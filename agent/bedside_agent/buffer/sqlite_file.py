@@ -23,6 +23,9 @@ keep the 4096 that they were made with."""
 LOG_PAGES = 800
 """The log is put into the file after so many pages: 1.6 MB, less than the reserve on a full disk."""
 
+CACHE_KIB = 512
+"""Pages that SQLite keeps in memory. Rows are written once and read once: its own two megabytes would only fill up."""
+
 CHECKED_PAGES = 16_384
 """A file of so many pages (32 MB) is checked whole at the start: seconds on a slow card."""
 
@@ -178,6 +181,7 @@ def opened_whole(path: Path) -> Iterator[SqliteFile]:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         yield SqliteFile(connection, suspect(path))
     except sqlite3.Error as cause:
