@@ -2,24 +2,27 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from bedside_agent.errors import AgentError
 from bedside_agent.terminal import Verbose, escaped, print_json
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.explain import Explained, Result, captured, explain
+from bedside_profiles.profile import Decoded
+from bedside_profiles.readings import METRICS
 
 COLOURS = {Result.OK: "green", Result.NO_READING: "yellow", Result.REJECT: "red"}
 
 
 def decode(
     file: Annotated[Path, typer.Argument(help="A JSON list of captured frames; - reads standard input.")],
-    table: Annotated[bool, typer.Option("--table", help="A table for reading, and not JSON.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="Say it for reading, and not as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Explain captured frames: which device, which values in canonical units, or why none may be made of them.
@@ -27,15 +30,15 @@ def decode(
     bedside-agent device decode frames.json
     """
     found = explain_all(_text(file), str(file))
-    if not table:
+    if not words:
         print_json([one.to_json() for one in found])
         return
-    rows = Table("frame", "profile", "result", "what it says", box=None, padding=(0, 2, 0, 0))
+    console = Console(highlight=False)
     for one in found:
-        rows.add_row(
-            escaped(one.entry_id), one.profile or "", f"[{COLOURS[one.result]}]{one.result}[/]", escaped(_said(one))
-        )
-    Console().print(rows)
+        colour = COLOURS[one.result]
+        console.print(f"[bold]{escaped(one.entry_id)}[/]  [{colour}]{one.result}[/]  {one.profile or ''}")
+        for line in _said(one):
+            console.print(Padding(escaped(line), (0, 0, 0, 4)))
 
 
 def explain_all(text: str, where: str) -> list[Explained]:
@@ -57,14 +60,18 @@ def _explained(entry: object, place: int) -> Explained:
         return Explained(str(entry_id), None, Result.REJECT, str(error))
 
 
-def _said(one: Explained) -> str:
-    said = one.to_json()
-    words = []
-    for reading in said["readings"]:
-        value = "beyond its range" if reading["value"] is None else reading["value"]
-        words.append(" ".join(str(part) for part in (reading["metric"], value, reading["unit"], *reading["flags"])))
-    words += [f"{name}: {value}" for name, value in said["facts"].items()]
-    return "; ".join(words) or one.reason or ""
+def _said(one: Explained) -> Iterator[str]:
+    for measurement in one.measurements:
+        facts = METRICS[measurement.metric]
+        value = "beyond its range" if measurement.value is None else f"{measurement.value:g}"
+        flags = [flag.value for flag in (*measurement.quality, *filter(None, (measurement.range_flag,)))]
+        at = f"at {measurement.device_time}" if measurement.device_time else ""
+        yield " ".join(filter(None, (measurement.metric.value, value, facts.unit, *flags, at)))
+    for outcome in one.outcomes:
+        if isinstance(outcome, Decoded):
+            yield from (f"{fact.name}: {fact.value}" for fact in outcome.facts)
+    if one.reason:
+        yield one.reason
 
 
 def _text(file: Path) -> str:
