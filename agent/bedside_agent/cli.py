@@ -25,7 +25,8 @@ from bedside_agent.service import FAILED, STATE, as_agent_error, serve
 from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, time_text
 from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
 from bedside_agent.uplink.enrolment import enrol
-from bedside_agent.uplink.identity import Identity, write_whole
+from bedside_agent.uplink.identity import Identity
+from bedside_agent.whole_file import write_whole
 from bedside_profiles.readings import ClockQuality
 
 NOT_RUNNING = 3

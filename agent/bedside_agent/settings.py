@@ -10,7 +10,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import SettingsError
 from bedside_agent.radio.choice import radio_problem
 from bedside_agent.signals.choice import problem as signal_problem
-from bedside_agent.uplink.identity import write_whole
+from bedside_agent.whole_file import write_whole
 from bedside_profiles.bounds import Between
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.fields import decoder
@@ -124,7 +124,7 @@ def add_device(state: Path, entry: DeviceEntry) -> bool:
     lines = [f'{one.name} = "{value}"' for one in fields(entry) if (value := getattr(entry, one.name)) is not None]
     text = path.read_text(encoding="utf-8") + "\n[[device]]\n" + "\n".join(lines) + "\n"
     parse(text, str(path))
-    write_whole(path, text.encode())
+    write_whole(path, text.encode(), mode=0o600)
     return True
 
 

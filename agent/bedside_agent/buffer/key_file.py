@@ -18,6 +18,7 @@ from bedside_agent import trust
 from bedside_agent.buffer.sealing import Keyring
 from bedside_agent.buffer.wrapping import BESIDE_THE_SERVICE, CREDENTIAL, KEPT_AT, wrapping_key
 from bedside_agent.errors import StoreError, UntrustedError
+from bedside_agent.whole_file import write_whole
 
 FILE = "buffer.key"
 
@@ -96,7 +97,7 @@ def add_key(path: Path) -> Mapping[int, bytes]:
         wrapping = wrapping_key()
         if wrapping is not None:
             text = f"sealed {trust.seal(wrapping, text.encode(), _ABOUT).hex()}\n"
-        _write_whole(path, text.encode())
+        write_whole(path, text.encode(), mode=0o600)
     return known
 
 
@@ -159,24 +160,3 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.fchmod(handle, 0o600)
-        if os.geteuid() == 0:
-            # A command that root runs must not leave a file that the hub's own user cannot read.
-            owner = path.parent.stat()
-            os.fchown(handle, owner.st_uid, owner.st_gid)
-        os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -1,6 +1,5 @@
 """Who this hub is, on the disk: key, certificate, chain and the root it trusts. Every write is whole or not at all."""
 
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from bedside_agent import trust
 from bedside_agent.errors import IdentityError, UntrustedError
 from bedside_agent.uplink.dates import client_context
+from bedside_agent.whole_file import write_whole
 
 FIX = "bedside-agent init --claim TEXT"
 
@@ -90,21 +90,3 @@ class Identity:
             raise IdentityError(
                 f"{path} cannot be read", cause="the hub is not enrolled, or another user runs this", fix=FIX
             ) from cause
-
-
-def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Replace the file so that a power cut leaves either the old content or the new."""
-    part = path.with_name(path.name + ".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.fchmod(handle, mode)
-        os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    part.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -135,11 +135,11 @@ def test_a_hub_with_an_open_file_goes_on_whatever_is_wrong_with_its_credential(
     stored(path, "1" * 32)
     credentials.give(secrets.token_hex(32))
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(key_file, "_write_whole", full)
+        patched.setattr(key_file, "write_whole", full)
         stored(path, "2" * 32)
     assert path.with_name(FILE).read_text().startswith("1 ")
     assert peek(path)["readings"] == 3

@@ -28,7 +28,8 @@ from bedside_agent.buffer.key_file import rotate
 from bedside_agent.buffer.store import Store
 from bedside_agent.buffer.wrapping import CREDENTIAL
 from bedside_agent.collect.devices import DeviceEntry
-from bedside_agent.uplink.identity import Identity, write_whole
+from bedside_agent.uplink.identity import Identity
+from bedside_agent.whole_file import write_whole
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
