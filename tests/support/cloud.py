@@ -45,8 +45,10 @@ class RunningCloud:
             time.sleep(0.05)
 
     def until_ready(self) -> None:
-        """Every process has come up."""
-        self.until(lambda: bool(self.status().get("ready")), "readiness")
+        """Every process has come up. A supervisor that was killed leaves its last word behind."""
+        self.until(
+            lambda: self.status().get("supervisor_pid") == self.process.pid and self.status()["ready"], "readiness"
+        )
 
     def kill(self, name: str) -> None:
         """SIGKILL one process and wait until it serves again."""
