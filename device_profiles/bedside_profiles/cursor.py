@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.numbers import Number, decode_date_time, decode_sfloat
+from bedside_profiles.numbers import Number, decode_date_time, decode_float, decode_sfloat
 
 
 class Cursor:
@@ -23,9 +23,17 @@ class Cursor:
         """An unsigned integer of `size` bytes; `what` names it in the error."""
         return int.from_bytes(self.take(size, what), "little")
 
+    def signed(self, size: int, what: str) -> int:
+        """An integer of `size` bytes in two's complement."""
+        return int.from_bytes(self.take(size, what), "little", signed=True)
+
     def sfloat(self, what: str) -> Number:
         """A 16 bit medical float."""
         return decode_sfloat(self.unsigned(2, what))
+
+    def medical_float(self, what: str) -> Number:
+        """A 32 bit medical float."""
+        return decode_float(self.unsigned(4, what))
 
     def date_time(self, what: str) -> datetime | None:
         """A SIG Date Time; None when the device does not know the date."""

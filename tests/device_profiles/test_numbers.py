@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from bedside_profiles.numbers import (
     Special,
+    crc16_ccitt_false,
+    crc16_mcrf4xx,
     decode_date_time,
     decode_float,
     decode_sfloat,
@@ -104,3 +106,8 @@ def test_date_time_there_and_back(moment: datetime) -> None:
 def test_sum8_wraps() -> None:
     assert sum8(bytes((0x01, 0x81, 0x01, 0x00))) == 0x83
     assert sum8(bytes((0xFF, 0x02))) == 0x01
+
+
+def test_checksums_give_the_check_values_of_their_catalogue() -> None:
+    assert crc16_ccitt_false(b"123456789") == 0x29B1
+    assert crc16_mcrf4xx(b"123456789") == 0x6F91
