@@ -145,7 +145,16 @@ def _outcomes(
     if isinstance(profile, BleProfile) and characteristic in profile.commands and profile.decode_command is not None:
         decode = profile.decode_command
         return Values(lambda _characteristic, payload: decode(payload)).feed("", b"".join(one.frames))
-    return _heard(None, one, [listener.feed(characteristic, frame) for frame in one.frames], listener.rest())
+    heard = _heard(None, one, [listener.feed(characteristic, frame) for frame in one.frames], None)
+    rest = listener.rest()
+    if rest is None or (any(isinstance(outcome, Decoded) for outcome in heard) and not _is_measured(rest)):
+        return heard
+    return (*heard, rest)
+
+
+def _is_measured(rest: Decoded | DecodeError) -> bool:
+    """Whether it tells of a measurement that waited for more; a frame cut off behind whole ones tells nothing."""
+    return isinstance(rest, Decoded) and bool(rest.measurements or rest.withheld)
 
 
 def _heard(
@@ -174,10 +183,22 @@ def _known(one: Captured) -> Sequence[BleProfile | SerialProfile | AdvertProfile
         return _best([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)], device)
     if one.transport == "advert":
         return _best([profile for profile in ADVERTS if _is_said_in(profile, one)], device)
+    speaking = _best([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device)
     return (
         *(service for service in SERVICES if one.characteristic_uuid in service.characteristics),
-        *_best([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device),
+        *_at_home(speaking, one),
     )
+
+
+def _at_home(profiles: Sequence[BleProfile], one: Captured) -> Sequence[BleProfile]:
+    """Of several that share a characteristic: the one of the entry's service, else the one that cannot do without."""
+    for found in (
+        [profile for profile in profiles if profile.service_uuid == one.service_uuid],
+        [p for p in profiles if any(c.required and c.uuid == one.characteristic_uuid for c in p.characteristics)],
+    ):
+        if len(found) == 1:
+            return found
+    return profiles
 
 
 def _best(profiles: Sequence[Named], device: str) -> list[Named]:
