@@ -11,7 +11,7 @@ from datetime import datetime
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
-from bedside_profiles.numbers import Number, Special, encode_date_time, encode_sfloat
+from bedside_profiles.numbers import Number, Special, decode_sfloat, encode_date_time, encode_sfloat
 from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Transfer, sig_uuid, values
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
@@ -21,6 +21,9 @@ MEASUREMENT = sig_uuid(0x2A35)
 INTERMEDIATE_CUFF_PRESSURE = sig_uuid(0x2A36)
 
 _KPA, _TIMESTAMP, _PULSE, _USER, _STATUS = 0x01, 0x02, 0x04, 0x08, 0x10
+
+_PREFIX = b"\xfe\x20"
+_PREFIXED_BYTES = 20
 
 _MMHG_PER_KPA = 7.50062
 _UNKNOWN_USER = 0xFF
@@ -60,12 +63,14 @@ class PressureRecord:
     @classmethod
     def from_bytes(cls, payload: bytes) -> "PressureRecord":
         """Raises `DecodeError`."""
+        if _is_prefixed(payload):
+            return cls._prefixed(payload)
         cursor = Cursor(NAME, payload)
         flags = cursor.unsigned(1, "flags")
         systolic, diastolic, mean = (cursor.sfloat("pressure") for _ in range(3))
         timestamp = cursor.date_time("timestamp") if flags & _TIMESTAMP else None
         if _is_beurer_layout(flags, cursor.left):
-            return cls._beurer(payload, (systolic, diastolic, mean), timestamp)
+            return cls._beurer(payload, (systolic, diastolic, mean), bool(flags & _KPA), timestamp)
         pulse = cursor.sfloat("pulse") if flags & _PULSE else None
         user = cursor.unsigned(1, "user") if flags & _USER else None
         status = cursor.unsigned(2, "status") if flags & _STATUS else None
@@ -74,15 +79,31 @@ class PressureRecord:
 
     @classmethod
     def _beurer(
-        cls, payload: bytes, pressures: tuple[Number, Number, Number], timestamp: datetime | None
+        cls, payload: bytes, pressures: tuple[Number, Number, Number], in_kpa: bool, timestamp: datetime | None
     ) -> "PressureRecord":
         pulse, user, status = payload[-5:-3], payload[-3], payload[-2:]
         return cls(
             *pressures,
+            in_kpa=in_kpa,
             timestamp=timestamp,
-            pulse=float(int.from_bytes(pulse, "big")),
+            pulse=decode_sfloat(int.from_bytes(pulse, "big")),
             user=user,
             status=int.from_bytes(status, "big"),
+        )
+
+    @classmethod
+    def _prefixed(cls, payload: bytes) -> "PressureRecord":
+        cursor = Cursor(NAME, payload)
+        cursor.take(len(_PREFIX) + 2, "prefix")
+        systolic, diastolic, mean = (float(cursor.unsigned(2, "pressure")) for _ in range(3))
+        timestamp = cursor.date_time("timestamp")
+        return cls(
+            systolic,
+            diastolic,
+            mean,
+            timestamp=timestamp,
+            pulse=float(cursor.unsigned(2, "pulse")),
+            user=cursor.unsigned(1, "user"),
         )
 
     def to_bytes(self) -> bytes:
@@ -109,7 +130,19 @@ def _is_beurer_layout(flags: int, left: int) -> bool:
 
     Read as the standard says, its pulse of 65 would be 16640.
     """
-    return flags == 0x40 | _TIMESTAMP | _PULSE | _STATUS and left == 5
+    announced = flags & (_PULSE | _USER | _STATUS)
+    return bool(flags & 0x40) and announced == _PULSE | _STATUS and left == 5
+
+
+def _is_prefixed(payload: bytes) -> bool:
+    """A cuff was recorded that puts four bytes before its mmHg, and whose status is cut off at 20 bytes.
+
+    Its flags say nothing; so it is known by its prefix, its length, and by a mean between the two other pressures.
+    """
+    if len(payload) != _PREFIXED_BYTES or not payload.startswith(_PREFIX) or payload[3]:
+        return False
+    systolic, diastolic, mean = (int.from_bytes(payload[at : at + 2], "little") for at in (4, 6, 8))
+    return 0 < diastolic < mean < systolic
 
 
 def _sfloat(number: Number) -> bytes:
