@@ -12,6 +12,7 @@ from bedside_profiles.profile import (
     Characteristic,
     Decoded,
     EncodeError,
+    Fact,
     NoReading,
     Transfer,
     sig_uuid,
@@ -87,18 +88,21 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
         raise DecodeError(NAME, f"no measurement characteristic: {characteristic}", payload)
     record = HeartRateRecord.from_bytes(payload)
     members = Members(Modality.CONTINUOUS)
+    facts = [] if record.contact is None else [Fact("skin_contact", record.contact)]
+    if record.energy_kj is not None:
+        facts.append(Fact("energy_kj", record.energy_kj))
     if record.contact is False:
         members.withhold(Metric.HEART_RATE, NoReading.SENSOR_OFF)
         for _ in record.rr_intervals:
             members.withhold(Metric.RR_INTERVAL, NoReading.SENSOR_OFF)
-        return members.decoded()
+        return members.decoded(*facts)
     members.add(Metric.HEART_RATE, float(record.rate_bpm))
     for interval in record.rr_intervals:
         if interval == _RR_FULL:
             members.withhold(Metric.RR_INTERVAL, NoReading.ARTIFACT)
         else:
             members.add(Metric.RR_INTERVAL, interval * 1000 / _RR_PER_SECOND)
-    return members.decoded()
+    return members.decoded(*facts)
 
 
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
