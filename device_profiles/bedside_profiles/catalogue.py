@@ -1,6 +1,12 @@
 """Every device kind that Bedside knows. A profile that is not in one of these tuples does not exist."""
 
-from bedside_profiles.bluetooth import battery_service, blood_pressure, heart_rate, pulse_oximeter
+from bedside_profiles.bluetooth import (
+    battery_service,
+    blood_pressure,
+    heart_rate,
+    pulse_oximeter,
+    thermometer,
+)
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import nonin_df2
 
@@ -8,6 +14,7 @@ CATALOGUE: tuple[Profile, ...] = (
     blood_pressure.PROFILE,
     heart_rate.PROFILE,
     pulse_oximeter.PROFILE,
+    thermometer.PROFILE,
     nonin_df2.PROFILE,
 )
 """What a hub connects to."""
