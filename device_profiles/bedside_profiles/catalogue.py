@@ -6,6 +6,7 @@ from bedside_profiles.bluetooth import (
     heart_rate,
     pulse_oximeter,
     thermometer,
+    weight_scale,
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import nonin_df2
@@ -15,6 +16,8 @@ CATALOGUE: tuple[Profile, ...] = (
     heart_rate.PROFILE,
     pulse_oximeter.PROFILE,
     thermometer.PROFILE,
+    weight_scale.PROFILE,
+    weight_scale.BODY_COMPOSITION_PROFILE,
     nonin_df2.PROFILE,
 )
 """What a hub connects to."""
