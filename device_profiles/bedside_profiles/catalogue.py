@@ -3,6 +3,7 @@
 from bedside_profiles.bluetooth import (
     battery_service,
     blood_pressure,
+    glucose,
     heart_rate,
     pulse_oximeter,
     thermometer,
@@ -18,6 +19,7 @@ CATALOGUE: tuple[Profile, ...] = (
     thermometer.PROFILE,
     weight_scale.PROFILE,
     weight_scale.BODY_COMPOSITION_PROFILE,
+    glucose.PROFILE,
     nonin_df2.PROFILE,
 )
 """What a hub connects to."""
