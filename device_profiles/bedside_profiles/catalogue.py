@@ -3,6 +3,8 @@
 from bedside_profiles.bluetooth import (
     battery_service,
     blood_pressure,
+    cgm_session,
+    continuous_glucose,
     glucose,
     heart_rate,
     pulse_oximeter,
@@ -20,6 +22,7 @@ CATALOGUE: tuple[Profile, ...] = (
     weight_scale.PROFILE,
     weight_scale.BODY_COMPOSITION_PROFILE,
     glucose.PROFILE,
+    continuous_glucose.PROFILE,
     nonin_df2.PROFILE,
 )
 """What a hub connects to."""
@@ -27,7 +30,10 @@ CATALOGUE: tuple[Profile, ...] = (
 ADVERTS: tuple[AdvertProfile, ...] = ()
 """What a hub hears without a connection."""
 
-SERVICES: tuple[Service, ...] = (battery_service.SERVICE_PROFILE,)
+SERVICES: tuple[Service, ...] = (
+    battery_service.SERVICE_PROFILE,
+    cgm_session.SERVICE_PROFILE,
+)
 """What devices have beside their own: battery, clock, name plate."""
 
 
