@@ -1,14 +1,19 @@
 """Every device kind that Bedside knows. A profile that is not in one of these tuples does not exist."""
 
 from bedside_profiles.bluetooth import (
+    and_control,
     battery_service,
     blood_pressure,
     cgm_session,
+    clock,
     continuous_glucose,
+    device_information,
+    features,
     glucose,
     heart_rate,
     pulse_oximeter,
     thermometer,
+    user_control,
     weight_scale,
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
@@ -32,7 +37,12 @@ ADVERTS: tuple[AdvertProfile, ...] = ()
 
 SERVICES: tuple[Service, ...] = (
     battery_service.SERVICE_PROFILE,
+    clock.SERVICE_PROFILE,
+    device_information.SERVICE_PROFILE,
+    features.SERVICE_PROFILE,
     cgm_session.SERVICE_PROFILE,
+    user_control.SERVICE_PROFILE,
+    and_control.SERVICE_PROFILE,
 )
 """What devices have beside their own: battery, clock, name plate."""
 
