@@ -111,7 +111,7 @@ def encode_read_buffer_size() -> bytes:
 
 
 def encode_send_all() -> bytes:
-    """What asks for every kept reading."""
+    """What asks for every kept reading: as a read, the way an application of the maker's does; papers say write."""
     return _frame(_READ, Command.SEND_ALL)
 
 
