@@ -10,6 +10,7 @@ class Recorder:
     heard: list[tuple[bytes, str]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     beginnings: int = 0
+    ends: int = 0
     charges: list[int] = field(default_factory=list)
 
     def hear(self, payload: bytes, characteristic: str = "") -> None:
@@ -20,6 +21,9 @@ class Recorder:
 
     def connected(self) -> None:
         self.beginnings += 1
+
+    def disconnected(self) -> None:
+        self.ends += 1
 
     def lost(self, reason: str) -> None:
         self.said.append(f"lost: {reason}")

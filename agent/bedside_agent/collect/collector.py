@@ -6,14 +6,13 @@ device says now matters more than what it said minutes ago.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bedside_agent.clock import Clock, Instant
 from bedside_agent.collect.notices import Notice, NoticeKind, Report
 from bedside_agent.collect.sink import Sink
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import BleProfile, Decoded, NoReading, Profile
+from bedside_profiles.profile import BleProfile, Decoded, Framer, Listener, NoReading, Profile
 from bedside_profiles.readings import Measurement
 
 QUEUE_FRAMES = 1024
@@ -58,7 +57,7 @@ class Collector:
         self._overflowing = False
         self._dropped_unreported = 0
         self._refused_in_a_row = 0
-        self._decode = self._decoder()
+        self._listener: Listener = self._listen()
 
     @property
     def waiting(self) -> int:
@@ -67,11 +66,18 @@ class Collector:
 
     def connected(self) -> None:
         """A connection begins: bytes left over from the one before are no part of it."""
-        self._decode = self._decoder()
+        self._listener = self._listen()
+
+    def disconnected(self) -> None:
+        """A connection has ended. A measurement that was whole and waited for something beside it is kept as it is."""
+        rest = self._listener.rest()
+        self._listener = self._listen()
+        if isinstance(rest, Decoded) and rest.measurements:
+            self._keep(rest)
 
     def hear(self, payload: bytes, characteristic: str = "") -> None:
         """Bytes as they came: one value of a characteristic, or a piece of a serial stream. Never blocks."""
-        for outcome in self._decode(characteristic, payload):
+        for outcome in self._listener.feed(characteristic, payload):
             if isinstance(outcome, DecodeError):
                 self._refuse(outcome)
             else:
@@ -97,12 +103,9 @@ class Collector:
         """Return when everything heard so far is in the sink. `run` must be running."""
         await self._queue.join()
 
-    def _decoder(self) -> Callable[[str, bytes], Iterable[Decoded | DecodeError]]:
+    def _listen(self) -> Listener:
         profile = self._profile
-        if not isinstance(profile, BleProfile):
-            framer = profile.framer()
-            return lambda _characteristic, payload: framer.feed(payload)
-        return profile.listen().feed
+        return profile.listen() if isinstance(profile, BleProfile) else _Line(profile.framer())
 
     def _keep(self, decoded: Decoded) -> None:
         if not decoded.measurements:
@@ -140,3 +143,16 @@ class Collector:
 
     def _notify(self, kind: NoticeKind, fields: dict[str, str]) -> None:
         self._report(Notice(self._device_id, kind, self._clock.now(), fields))
+
+
+class _Line:
+    """A serial stream as a `Listener`. What is left of it when the line ends is a piece of a frame, and no reading."""
+
+    def __init__(self, framer: Framer) -> None:
+        self._framer = framer
+
+    def feed(self, _characteristic: str, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
+        return self._framer.feed(payload)
+
+    def rest(self) -> None:
+        """Nothing."""

@@ -40,6 +40,10 @@ class Ear(Protocol):
         """One value of a characteristic."""
         ...
 
+    def disconnected(self) -> None:
+        """The connection has ended: what was still waited for does not come."""
+        ...
+
     def charged(self, percent: int) -> None:
         """How full the device's battery is."""
         ...
@@ -119,6 +123,7 @@ class RadioSession:
             await self._read_battery(link)
             await self._until_lost(lost, self._profile.silence_seconds if streams else None)
         finally:
+            self._ear.disconnected()
             # The connection ends here on purpose; that it had ended already is no further news.
             with contextlib.suppress(RadioError):
                 await link.disconnect(timeout_seconds=timing.disconnect_seconds)

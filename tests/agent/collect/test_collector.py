@@ -9,7 +9,8 @@ from bedside_agent.clock import Instant
 from bedside_agent.collect.collector import Collector
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
-from bedside_profiles.bluetooth import heart_rate, pulse_oximeter
+from bedside_profiles.bluetooth import glucose, heart_rate, pulse_oximeter
+from bedside_profiles.bluetooth.glucose import GlucoseRecord
 from bedside_profiles.profile import Profile
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_profiles.serial import nonin_df2
@@ -64,6 +65,32 @@ async def test_each_frame_goes_to_the_sink_with_the_instant_it_was_heard() -> No
         await collector.drain()
         assert [(m[0].value, at) for _, m, at in shelf.taken] == [(60.0, first), (61.0, second)]
         assert collector.last_heard == second
+
+
+async def test_a_measurement_whose_second_half_does_not_come_is_kept_when_the_link_ends() -> None:
+    waits = GlucoseRecord(1, None, None, 0.00111, sample=1, location=1, context_follows=True).to_bytes()
+    async with collecting(glucose.PROFILE) as (collector, shelf, _, _):
+        for _ in range(2):
+            collector.connected()
+            collector.hear(waits, glucose.MEASUREMENT)
+            await collector.drain()
+            assert shelf.taken == []
+            collector.disconnected()
+            await collector.drain()
+            ((_, measurements, _),) = shelf.taken
+            assert [(one.metric, one.value) for one in measurements] == [(Metric.GLUCOSE, 111.0)]
+            collector.disconnected()
+            shelf.taken.clear()
+
+
+async def test_a_piece_of_a_serial_frame_is_no_reading_when_the_line_ends() -> None:
+    packet = nonin_df2.Packet(97, 60).to_bytes()
+    async with collecting(nonin_df2.PROFILE) as (collector, shelf, _, _):
+        collector.connected()
+        collector.hear(packet * 2)
+        collector.disconnected()
+        await collector.drain()
+        assert shelf.taken == []
 
 
 async def test_a_frame_without_a_reading_is_counted_and_not_taken() -> None:

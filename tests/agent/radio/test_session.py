@@ -75,7 +75,7 @@ async def test_subscribes_again_after_every_loss(central: Central, oximeter: Pul
             if not loss % 2:
                 oximeter.reappear()
         await until(lambda: session.link is LinkState.CONNECTED)
-        assert ear.beginnings == 4
+        assert (ear.beginnings, ear.ends) == (4, 3)
         assert told.said == ["connected", "lost: the connection ended"] * 3 + ["connected"]
     assert len(list(read_journal(tmp_path / "journal"))) == 2 * len(ear.heard)
 
