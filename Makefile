@@ -6,6 +6,8 @@ READY := $(VENV)/installed
 SOURCES := agent cloud device_profiles firmware_sim tests
 DEMO_ARGS ?=
 TEST_ARGS ?=
+# Two at a time: while a journey waits, the other tests use the processor (tests/conftest.py).
+TEST_WORKERS ?= 2
 NAME ?=
 
 .PHONY: help install demo test check format lock bench system clean
@@ -36,7 +38,7 @@ system:
 	@tests/system-packages
 
 test: $(READY) system
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -73,7 +73,7 @@ async def test_what_a_broker_acknowledged_and_never_forwarded_is_sent_again(
             # Far more than it would take to carry everything once.
             silent = manner in (Manner.IS_SILENT, Manner.ACKNOWLEDGES_BEFORE)
             await until(lambda: hostile.connections >= 3 if silent else hostile.published >= 30)
-            assert everything_waits(hub)
+            await until(lambda: everything_waits(hub))
         broker.start()
         async with at_broker(cloud, broker.port, CA, tmp_path / "cloud"):
             await hub.until_settled()
@@ -95,6 +95,7 @@ async def test_a_broker_killed_with_what_it_acknowledged_and_did_not_forward_los
                 await until(lambda: hub.link.health.connected_since_ms is not None)
                 proxy.stall()
                 make(hub)
+                await until(lambda: everything_waits(hub))
                 # Acknowledged: a batch is waited for only since the broker has it.
                 await until(lambda: any(one.due_ms is not None for one in hub.sender.in_flight.batches))
                 assert everything_waits(hub)
