@@ -214,7 +214,7 @@ def _likeness(names: Sequence[str], device: str) -> int:
 
 def _speaks(profile: BleProfile, one: Captured) -> bool:
     if one.characteristic_uuid is None:
-        return one.service_uuid == profile.service_uuid
+        return one.service_uuid in (profile.service_uuid, *profile.also_services)
     return one.characteristic_uuid in (*(c.uuid for c in profile.characteristics), *profile.commands)
 
 

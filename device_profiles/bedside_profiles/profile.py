@@ -128,7 +128,8 @@ class BleProfile:
     raises `EncodeError`. `silence_seconds` is how long a connected device may say nothing before its link is taken for
     dead; None for a device that only speaks after a measurement. `names` are words, lower case, by which a device of
     this kind is known among others with the same service; none are needed where the service is its own. `commands` are
-    the characteristics that a hub writes to, and `decode_command` says what a hub's frame means.
+    the characteristics that a hub writes to, and `decode_command` says what a hub's frame means. `also_services` are
+    services of other models that have the same characteristics.
     """
 
     name: Name
@@ -141,6 +142,7 @@ class BleProfile:
     names: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     decode_command: Callable[[bytes], Decoded] | None = None
+    also_services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
