@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared
-from bedside_profiles.numbers import Number, Special
+from bedside_profiles.members import Members, holding, steps_of
+from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, NoReading
 from bedside_profiles.readings import Measurement, Metric, Modality
 
@@ -197,18 +197,7 @@ def set_of(packets: Sequence[BciPacket], *, probe_bit_is_off: bool) -> Decoded:
 
 def packet_of(measurements: Sequence[Measurement]) -> BciPacket:
     """The packet that says these measurements; without any, it says that there is no finger. Raises `EncodeError`."""
-    first = shared(measurements, _MEMBERS)
-    if first is None:
+    if holding(measurements, _MEMBERS) is None:
         return BciPacket(None, None, no_finger=True)
-    if first.device_time or first.device_user is not None or first.quality:
-        raise EncodeError("this packet holds neither time, user nor quality")
-    spo2, pulse = number_of(measurements, Metric.SPO2), number_of(measurements, Metric.PULSE_RATE)
-    return BciPacket(_whole(spo2), _whole(pulse), strength=4)
-
-
-def _whole(number: Number | None) -> int | None:
-    if number is None:
-        return None
-    if isinstance(number, Special) or number != int(number):
-        raise EncodeError("this packet holds whole numbers")
-    return int(number)
+    spo2, pulse = steps_of(measurements, Metric.SPO2), steps_of(measurements, Metric.PULSE_RATE)
+    return BciPacket(spo2, pulse, strength=4)

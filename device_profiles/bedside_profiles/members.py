@@ -53,6 +53,15 @@ class Members:
         """A member that is no reading."""
         self._withheld.append(Withheld(metric, reason))
 
+    def add_pressures(self, systolic: Number, diastolic: Number) -> None:
+        """Both pressures of a cuff in mmHg. A systolic one that is not above the diastolic one discredits both."""
+        if isinstance(systolic, float | int) and isinstance(diastolic, float | int) and 0 < systolic <= diastolic:
+            self.withhold(Metric.SYSTOLIC_PRESSURE, NoReading.ARTIFACT)
+            self.withhold(Metric.DIASTOLIC_PRESSURE, NoReading.ARTIFACT)
+            return
+        self.add(Metric.SYSTOLIC_PRESSURE, systolic)
+        self.add(Metric.DIASTOLIC_PRESSURE, diastolic)
+
     def decoded(self, *facts: Fact) -> Decoded:
         """The frame, with what it says beside its members."""
         return Decoded(tuple(self._measurements), tuple(self._withheld), facts)
@@ -82,6 +91,46 @@ def number_of(measurements: Sequence[Measurement], metric: Metric) -> Number | N
         above = found[0].range_flag is RangeFlag.ABOVE
         return Special.POSITIVE_INFINITY if above else Special.NEGATIVE_INFINITY
     return found[0].value
+
+
+def steps_of(measurements: Sequence[Measurement], metric: Metric, per_unit: int = 1) -> int | None:
+    """What an encoder writes of `metric` in whole steps, `per_unit` of which make its canonical unit; None without it.
+
+    Raises `EncodeError` for a value between two steps, and for one that has no number.
+    """
+    number = number_of(measurements, metric)
+    if number is None:
+        return None
+    if isinstance(number, Special):
+        raise EncodeError(f"this frame has no word for {number.value}")
+    steps = round(number * per_unit)
+    if abs(number * per_unit - steps) > 1e-6:
+        raise EncodeError(f"this frame holds {metric} in steps of 1/{per_unit}")
+    return steps
+
+
+def holding(
+    measurements: Sequence[Measurement],
+    allowed: frozenset[Metric],
+    *,
+    quality: frozenset[Quality] = frozenset(),
+    time: bool = False,
+    user: bool = False,
+) -> Measurement | None:
+    """`shared`, after checking that the frame has room for their quality, time and user as well."""
+    first = shared(measurements, allowed)
+    if first is None:
+        return None
+    if not quality.issuperset(first.quality):
+        raise EncodeError(f"of qualities, this frame holds none but {sorted(quality)}")
+    if (first.device_time is not None and not time) or (first.device_user is not None and not user):
+        raise EncodeError("this frame has no place for a time, or none for a user")
+    return first
+
+
+def moment_of(first: Measurement | None) -> datetime | None:
+    """The device's own time of the members of one frame, for use by encoders."""
+    return None if first is None or first.device_time is None else datetime.fromisoformat(first.device_time)
 
 
 def shared(measurements: Sequence[Measurement], allowed: frozenset[Metric]) -> Measurement | None:
