@@ -3,18 +3,33 @@
 from bedside_profiles.bluetooth import (
     and_control,
     battery_service,
+    berrymed_bm1000,
     blood_pressure,
     cgm_session,
     clock,
+    contec_cms50d_bt,
     continuous_glucose,
     device_information,
     features,
     glucose,
     heart_rate,
+    ihealth_kn550,
+    jumper_jpd500f,
+    lepu_bp2w,
+    microlife_bp3gy1,
+    nonin_3230,
+    o2ring,
+    o2ring_s,
+    omron_hem,
+    pc60fw,
+    polar_pmd,
     pulse_oximeter,
+    sanitas_sbf70,
     thermometer,
     user_control,
     weight_scale,
+    yonker_cuff,
+    yuwell_oximeter,
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import nonin_df2
@@ -29,6 +44,21 @@ CATALOGUE: tuple[Profile, ...] = (
     glucose.PROFILE,
     continuous_glucose.PROFILE,
     nonin_df2.PROFILE,
+    # Makers' own services over Bluetooth.
+    berrymed_bm1000.PROFILE,
+    contec_cms50d_bt.PROFILE,
+    ihealth_kn550.PROFILE,
+    jumper_jpd500f.PROFILE,
+    lepu_bp2w.PROFILE,
+    microlife_bp3gy1.PROFILE,
+    nonin_3230.PROFILE,
+    o2ring.PROFILE,
+    o2ring_s.PROFILE,
+    *omron_hem.PROFILES,
+    pc60fw.PROFILE,
+    sanitas_sbf70.PROFILE,
+    yonker_cuff.PROFILE,
+    yuwell_oximeter.PROFILE,
 )
 """What a hub connects to."""
 
@@ -43,6 +73,7 @@ SERVICES: tuple[Service, ...] = (
     cgm_session.SERVICE_PROFILE,
     user_control.SERVICE_PROFILE,
     and_control.SERVICE_PROFILE,
+    polar_pmd.SERVICE_PROFILE,
 )
 """What devices have beside their own: battery, clock, name plate."""
 

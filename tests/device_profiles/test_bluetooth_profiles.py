@@ -172,7 +172,6 @@ def test_nothing_but_a_decode_error_comes_out_of_any_bytes(profile: BleProfile, 
     characteristic = profile.characteristics[which % len(profile.characteristics)].uuid
     listener = profile.listen()
     outcomes = [*listener.feed(characteristic, payload), listener.rest()]
-    assert any(outcome is not None for outcome in outcomes)
     for outcome in outcomes:
         if outcome is None or isinstance(outcome, DecodeError):
             continue

@@ -1,0 +1,438 @@
+"""Omron HEM cuffs: the hub reads the cuff's memory over a service of Omron's own; each answer is one block of it.
+
+A frame is a length, a type (2 bytes; 8100 answers a read), an address (2, big-endian), the number of bytes, those
+bytes, 00, and a byte that makes the XOR of the whole frame 0. Older cuffs spread a frame in pieces of 16 bytes over
+four characteristics, padded with zeros: they are joined in the order of the channels and cut to the length.
+
+A record has 14 bytes, or the same 14 and two more. In which order they stand is told by the model alone:
+`sys-25 dia pulse year flags1 flags2` little-endian, or `dia sys-25 year pulse flags1 flags2` big-endian. flags1: hour
+(5 bits), day (5), month (4), irregular pulse, movement; flags2: second (6), minute (6), cuff well wrapped, low battery,
+position (2). A record of FF, of zeros, or with a pressure byte above E1 was never written. Each layout is a profile of
+its own; a cuff whose model is not known gives frames and no value.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bedside_profiles.errors import DecodeError
+from bedside_profiles.members import Members, holding, moment_of, steps_of
+from bedside_profiles.numbers import sum8
+from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Fact, Transfer
+from bedside_profiles.readings import Measurement, Metric, Modality, Quality
+
+NAME = "bluetooth.omron_hem"
+SERVICE = "0000fe4a-0000-1000-8000-00805f9b34fb"
+"""Of the models since about 2019. Older ones have the same characteristics in `OLDER_SERVICE`."""
+OLDER_SERVICE = "ecbe3980-c9a2-11e1-b1bd-0002a5d5c51b"
+ANSWERS = (
+    "49123040-aee8-11e1-a74d-0002a5d5c51b",
+    "4d0bf320-aee8-11e1-a0d9-0002a5d5c51b",
+    "5128ce60-aee8-11e1-b84b-0002a5d5c51b",
+    "560f1420-aee8-11e1-8184-0002a5d5c51b",
+)
+COMMANDS = (
+    "db5b55e0-aee7-11e1-965e-0002a5d5c51b",
+    "e0b8a060-aee7-11e1-92f4-0002a5d5c51b",
+    "0ae12b00-aee8-11e1-a192-0002a5d5c51b",
+    "10e1ba60-aee8-11e1-89e5-0002a5d5c51b",
+)
+
+RECORD_BYTES = 14
+_HIGHEST_PRESSURE_BYTE = 0xE1
+_PRESSURE_OFFSET = 25
+_CENTURY = 2000
+_IRREGULAR, _MOVED = 1 << 14, 1 << 15
+_WELL_WRAPPED, _LOW_BATTERY = 1 << 12, 1 << 13
+
+_FRAME_BYTES = 8
+READ_ANSWER = 0x8100
+_KINDS = {
+    0x0000: "start",
+    0x0100: "read",
+    0x01C0: "write",
+    0x0F00: "end",
+    0x8000: "started",
+    READ_ANSWER: "read",
+    0x81C0: "written",
+    0x8F00: "ended",
+}
+
+_MEMBERS = frozenset({Metric.SYSTOLIC_PRESSURE, Metric.DIASTOLIC_PRESSURE, Metric.PULSE_RATE})
+_QUALITIES = frozenset({Quality.IRREGULAR_PULSE, Quality.MOTION, Quality.CUFF_LOOSE, Quality.LOW_BATTERY})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one family of models keeps its records: their order, their length, and where in the memory they may begin."""
+
+    big_endian: bool
+    record_bytes: int
+    starts: tuple[int, ...]
+
+    def holds_records(self, address: int, count: int) -> bool:
+        """Whether a block of `count` bytes at that address is made of whole records."""
+        size = self.record_bytes
+        at_a_record = any(address >= start and (address - start) % size == 0 for start in self.starts)
+        return at_a_record and count > 0 and count % size == 0
+
+
+LITTLE_14 = Layout(False, 14, (0x2E8,))
+LITTLE_16 = Layout(False, 16, (0x98, 0x1C4, 0x2E8, 0x80C))
+BIG_14 = Layout(True, 14, (0x2AC, 0x2E8))
+
+
+@dataclass(frozen=True, slots=True)
+class OmronRecord:
+    """One measurement: mmHg and beats a minute. `taken` is None when the cuff's clock was never set."""
+
+    systolic: int
+    diastolic: int
+    pulse_bpm: int
+    taken: datetime | None
+    irregular: bool = False
+    moved: bool = False
+    well_wrapped: bool = True
+    low_battery: bool = False
+
+    @classmethod
+    def from_bytes(cls, record: bytes, *, big_endian: bool) -> "OmronRecord | None":
+        """A record, of which the first 14 bytes count; None for one that was never written. Raises `DecodeError`."""
+        if len(record) < RECORD_BYTES:
+            raise DecodeError(NAME, f"a record cut off after {len(record)} bytes", record)
+        order = (1, 0, 3, 2) if big_endian else (0, 1, 2, 3)
+        pressure, diastolic, pulse, year = (record[at] for at in order)
+        if pressure > _HIGHEST_PRESSURE_BYTE or not any(record[:8]) or record[:8] == b"\xff" * 8:
+            return None
+        flags1, flags2 = (int.from_bytes(record[at : at + 2], "big" if big_endian else "little") for at in (4, 6))
+        return cls(
+            pressure + _PRESSURE_OFFSET,
+            diastolic,
+            pulse,
+            _moment(record, year & 0x3F, flags1, flags2),
+            irregular=bool(flags1 & _IRREGULAR),
+            moved=bool(flags1 & _MOVED),
+            well_wrapped=bool(flags2 & _WELL_WRAPPED),
+            low_battery=bool(flags2 & _LOW_BATTERY),
+        )
+
+    def to_bytes(self, *, big_endian: bool) -> bytes:
+        """The record's 14 bytes. Raises `EncodeError`."""
+        flags1 = _IRREGULAR * self.irregular | _MOVED * self.moved
+        flags2 = _WELL_WRAPPED * self.well_wrapped | _LOW_BATTERY * self.low_battery
+        year = 0
+        if self.taken is not None:
+            taken = self.taken
+            year = taken.year - _CENTURY
+            flags1 |= taken.hour | taken.day << 5 | taken.month << 10
+            flags2 |= taken.second | taken.minute << 6
+        pressure = self.systolic - _PRESSURE_OFFSET
+        if not (0 <= pressure <= _HIGHEST_PRESSURE_BYTE and 0 <= year <= 0x3F):
+            raise EncodeError("a pressure or a year that the record has no room for")
+        try:
+            fields = (self.diastolic, pressure, year, self.pulse_bpm)
+            if not big_endian:
+                fields = (pressure, self.diastolic, self.pulse_bpm, year)
+            order = "big" if big_endian else "little"
+            flags = flags1.to_bytes(2, "big") + flags2.to_bytes(2, "big")
+            if order == "little":
+                flags = flags1.to_bytes(2, "little") + flags2.to_bytes(2, "little")
+            return bytes(fields) + flags + bytes(RECORD_BYTES - 8)
+        except ValueError as error:
+            raise EncodeError(str(error)) from error
+
+    def decoded(self) -> Decoded:
+        """The measurement."""
+        quality = [
+            name
+            for name, said in (
+                (Quality.IRREGULAR_PULSE, self.irregular),
+                (Quality.MOTION, self.moved),
+                (Quality.CUFF_LOOSE, not self.well_wrapped),
+                (Quality.LOW_BATTERY, self.low_battery),
+            )
+            if said
+        ]
+        if self.taken is None:
+            quality.append(Quality.DEVICE_CLOCK_UNSET)
+        members = Members(Modality.SPOT, quality=quality, device_time=self.taken)
+        members.add_pressures(float(self.systolic), float(self.diastolic))
+        members.add(Metric.PULSE_RATE, float(self.pulse_bpm))
+        return members.decoded()
+
+
+def _moment(record: bytes, year: int, flags1: int, flags2: int) -> datetime | None:
+    hour, day, month = flags1 & 0x1F, flags1 >> 5 & 0x1F, flags1 >> 10 & 0x0F
+    # The second counts up to 63 before the minute follows.
+    second, minute = min(flags2 & 0x3F, 59), flags2 >> 6 & 0x3F
+    if month == 0 or day == 0:
+        return None
+    try:
+        return datetime(_CENTURY + year, month, day, hour, minute, second)  # noqa: DTZ001 - the device names no zone
+    except ValueError as error:
+        raise DecodeError(NAME, f"no such date: {error}", record) from error
+
+
+@dataclass(frozen=True, slots=True)
+class OmronFrame:
+    """One frame of either direction. `kind` has 16 bits."""
+
+    kind: int
+    address: int = 0
+    data: bytes = b""
+
+    @classmethod
+    def from_bytes(cls, frame: bytes) -> "OmronFrame":
+        """Exactly one frame, without padding. Raises `DecodeError`."""
+        if len(frame) < _FRAME_BYTES or frame[0] != len(frame):
+            raise DecodeError(NAME, f"a frame of {len(frame)} bytes says {frame[0] if frame else 0}", frame)
+        if _xor(frame):
+            raise DecodeError(NAME, "the XOR of the frame is not 0", frame)
+        kind, address = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
+        data = frame[6:-2]
+        # The other kinds say in this place how many bytes they are about.
+        if kind == READ_ANSWER and frame[5] != len(data):
+            raise DecodeError(NAME, f"{frame[5]} bytes announced, {len(data)} there", frame)
+        return cls(kind, address, data)
+
+    def to_bytes(self) -> bytes:
+        """The frame. Raises `EncodeError`."""
+        try:
+            body = (
+                bytes((len(self.data) + _FRAME_BYTES,))
+                + self.kind.to_bytes(2, "big")
+                + self.address.to_bytes(2, "big")
+                + bytes((len(self.data),))
+                + self.data
+                + b"\0"
+            )
+        except (ValueError, OverflowError) as error:
+            raise EncodeError(str(error)) from error
+        return body + bytes((_xor(body),))
+
+
+def _xor(data: bytes) -> int:
+    total = 0
+    for byte in data:
+        total ^= byte
+    return total
+
+
+def clock_of(block: bytes) -> datetime | None:
+    """The cuff's clock, when these are the bytes that hold it with their sum; None when they are something else."""
+    if len(block) == 16 and not any(block[4:8]) and sum8(block[:14]) == block[14] and block[15] == 0:
+        year, month, day, hour, minute, second = block[8:14]
+    elif len(block) == 10 and sum8(block[:8]) == block[9] and block[8] == 0:
+        month, year, hour, day, second, minute = block[2:8]
+    else:
+        return None
+    try:
+        return datetime(_CENTURY + year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - no zone is said
+    except ValueError:
+        return None
+
+
+class OmronListener:
+    """Joins the pieces of frames. A value of no characteristic is a block of memory that another tool has read out."""
+
+    def __init__(self, layout: Layout | None) -> None:
+        self._layout = layout
+        self._pieces: dict[int, list[bytes]] = {}
+        self._several_channels = False
+
+    def feed(self, characteristic: str, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
+        """See `profile.Listener`."""
+        try:
+            if not characteristic:
+                return self._block(payload)
+            if characteristic not in ANSWERS:
+                return (DecodeError(NAME, f"no measurement characteristic: {characteristic}", payload),)
+            if not payload:
+                return (DecodeError(NAME, "an empty value", payload),)
+            return self._piece(ANSWERS.index(characteristic), payload)
+        except DecodeError as error:
+            return (error,)
+
+    def rest(self) -> Decoded | DecodeError | None:
+        """See `profile.Listener`."""
+        return self._incomplete() if self._pieces else None
+
+    def _piece(self, channel: int, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
+        self._several_channels |= channel > 0
+        before: tuple[DecodeError, ...] = ()
+        if channel in self._pieces and self._several_channels:
+            before = (self._incomplete(),)
+            self._pieces = {channel: [payload]}
+        else:
+            self._pieces.setdefault(channel, []).append(payload)
+        return (*before, *self._joined())
+
+    def _joined(self) -> tuple[Decoded | DecodeError, ...]:
+        first = self._pieces.get(0)
+        if first is None:
+            return ()
+        joined = b"".join(first)
+        for channel in range(1, len(ANSWERS)):
+            if channel not in self._pieces:
+                break
+            joined += b"".join(self._pieces[channel])
+        if len(joined) < joined[0]:
+            return ()
+        self._pieces.clear()
+        try:
+            frame = OmronFrame.from_bytes(joined[: joined[0]])
+            if any(joined[joined[0] :]):
+                raise DecodeError(NAME, "more than padding behind the frame", joined)
+        except DecodeError as error:
+            # What was begun may have lost its end, and the last piece may begin the next frame.
+            return (error, *(self._piece(0, first[-1]) if len(first) > 1 else ()))
+        return self._frame(frame)
+
+    def _incomplete(self) -> DecodeError:
+        joined = b"".join(piece for channel in sorted(self._pieces) for piece in self._pieces[channel])
+        return DecodeError(NAME, f"{joined[0]} bytes announced, {len(joined)} received", joined)
+
+    def _frame(self, frame: OmronFrame) -> tuple[Decoded | DecodeError, ...]:
+        facts = [
+            Fact("type", f"{frame.kind:04x}"),
+            Fact("type_name", _KINDS.get(frame.kind, "unknown")),
+            Fact("address", frame.address),
+            Fact("length", len(frame.data)),
+        ]
+        layout = self._layout
+        if layout is None or frame.kind != READ_ANSWER or not layout.holds_records(frame.address, len(frame.data)):
+            return (Decoded(facts=(*facts, Fact("data", frame.data.hex()), *_clock_facts(frame.data))),)
+        outcomes: list[Decoded | DecodeError] = [Decoded(facts=tuple(facts))]
+        for at in range(0, len(frame.data), layout.record_bytes):
+            try:
+                record = OmronRecord.from_bytes(frame.data[at : at + layout.record_bytes], big_endian=layout.big_endian)
+            except DecodeError as error:
+                outcomes.append(error)
+                continue
+            if record is not None:
+                outcomes.append(record.decoded())
+        return tuple(outcomes)
+
+    def _block(self, block: bytes) -> tuple[Decoded, ...]:
+        facts = _clock_facts(block)
+        if facts:
+            return (Decoded(facts=facts),)
+        if self._layout is None:
+            raise DecodeError(NAME, "the model is not known, and with it the order of the record", block)
+        if len(block) not in {RECORD_BYTES, self._layout.record_bytes}:
+            raise DecodeError(NAME, f"a record has {self._layout.record_bytes} bytes, not {len(block)}", block)
+        record = OmronRecord.from_bytes(block, big_endian=self._layout.big_endian)
+        if record is None:
+            raise DecodeError(NAME, "a record that was never written", block)
+        return (record.decoded(),)
+
+
+def _clock_facts(block: bytes) -> tuple[Fact, ...]:
+    clock = clock_of(block)
+    return () if clock is None else (Fact("clock", clock.isoformat()),)
+
+
+def decode_command(written: bytes) -> Decoded:
+    """What a hub writes, joined again. Raises `DecodeError`."""
+    frame = OmronFrame.from_bytes(written[: written[0]] if written else written)
+    return Decoded(
+        facts=(
+            Fact("type", f"{frame.kind:04x}"),
+            Fact("type_name", _KINDS.get(frame.kind, "unknown")),
+            Fact("address", frame.address),
+        )
+    )
+
+
+def start() -> bytes:
+    """The command that begins a session."""
+    return bytes.fromhex("0800000000100018")
+
+
+def read(address: int, count: int) -> bytes:
+    """The command that reads `count` bytes of the memory, at most 56."""
+    body = bytes((_FRAME_BYTES, 0x01, 0x00)) + address.to_bytes(2, "big") + bytes((count, 0))
+    return body + bytes((_xor(body),))
+
+
+def end() -> bytes:
+    """The command that ends a session; a cuff that does not hear it shows an error."""
+    return bytes.fromhex("080f000000000007")
+
+
+def _encode(layout: Layout) -> Callable[[str, Sequence[Measurement]], bytes]:
+    def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
+        """The answer to a read of one record that says these measurements; without any, of an empty one."""
+        if characteristic != ANSWERS[0]:
+            raise EncodeError(f"no measurement characteristic: {characteristic}")
+        first = holding(measurements, _MEMBERS, quality=_QUALITIES | {Quality.DEVICE_CLOCK_UNSET}, time=True)
+        record = b"\xff" * layout.record_bytes
+        if first is not None:
+            systolic, diastolic, pulse = (
+                steps_of(measurements, metric) or 0
+                for metric in (Metric.SYSTOLIC_PRESSURE, Metric.DIASTOLIC_PRESSURE, Metric.PULSE_RATE)
+            )
+            record = OmronRecord(
+                systolic,
+                diastolic,
+                pulse,
+                moment_of(first),
+                irregular=Quality.IRREGULAR_PULSE in first.quality,
+                moved=Quality.MOTION in first.quality,
+                well_wrapped=Quality.CUFF_LOOSE not in first.quality,
+                low_battery=Quality.LOW_BATTERY in first.quality,
+            ).to_bytes(big_endian=layout.big_endian)
+        return OmronFrame(READ_ANSWER, layout.starts[-1], record.ljust(layout.record_bytes, b"\0")).to_bytes()
+
+    return encode
+
+
+def _encode_nothing(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
+    raise EncodeError("the records of a model that is not known cannot be written")
+
+
+def _profile(
+    suffix: str, label: str, layout: Layout | None, models: str, *, older: bool = False, words: tuple[str, ...] = ()
+) -> BleProfile:
+    services = (OLDER_SERVICE, SERVICE) if older else (SERVICE, OLDER_SERVICE)
+    return BleProfile(
+        name=NAME + suffix,
+        label=label,
+        service_uuid=services[0],
+        characteristics=tuple(Characteristic(uuid, Transfer.NOTIFY, required=uuid == ANSWERS[0]) for uuid in ANSWERS),
+        listen=lambda: OmronListener(layout),
+        encode=_encode_nothing if layout is None else _encode(layout),
+        silence_seconds=None,
+        names=(*(f"hem-{model}" for model in models.split()), *words),
+        commands=COMMANDS,
+        decode_command=decode_command,
+        also_services=services[1:],
+    )
+
+
+PROFILES = (
+    _profile(
+        "_14",
+        "Omron cuff, records of 14 bytes (HEM-7142T2, HEM-7144T2 and their kin)",
+        LITTLE_14,
+        "7138k 7140t1 7141t1 7142t1 7142t2 7143t1 7143t2 7144t1 7144t2 7146t 7149t2 716bt2 716ct2 716dt2",
+        words=("14-byte record, le",),
+    ),
+    _profile(
+        "_16",
+        "Omron cuff, records of 16 bytes (HEM-7155T, HEM-7361T, HEM-7380T1 and their kin)",
+        LITTLE_16,
+        "1026t2 7150t 7151t 7153jt 7153t 7155t 7156t 7157t 7158t 7159t 7183t1 7188t1 7191t1 7194t1 7196t1 7340t 7341t"
+        " 7342t 7343t 7344jt 7344t 7346t 7347t 7349t 7361t 7376t1 7377t1 7380t 7381t1 7382t1 7383t1 7384t1 7385t1"
+        " 7386t1 7387t1 7388t1 7389t1",
+    ),
+    _profile(
+        "_big_endian",
+        "Omron cuff, diastolic pressure first (HEM-7600T, HEM-7322T, HEM-6232T and their kin)",
+        BIG_14,
+        "6161t 6231t 6232t 6233t 7136t 7138jt 7138t 7139t 7270c 7271l 7271p 7271t 7280t 7281t 7282t 7321t 7322t 7325t"
+        " 7511t 7530t 7600t 8630t 8732k 8732t",
+        older=True,
+    ),
+    _profile("", "Omron cuff of a model that is not known", None, "", words=("omron",)),
+)
