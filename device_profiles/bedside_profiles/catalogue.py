@@ -1,5 +1,6 @@
 """Every device kind that Bedside knows. A profile that is not in one of these tuples does not exist."""
 
+from bedside_profiles.advert import mi_scale, mibeacon_scale, polar_heart_rate
 from bedside_profiles.bluetooth import (
     and_control,
     battery_service,
@@ -62,7 +63,7 @@ CATALOGUE: tuple[Profile, ...] = (
 )
 """What a hub connects to."""
 
-ADVERTS: tuple[AdvertProfile, ...] = ()
+ADVERTS: tuple[AdvertProfile, ...] = (*mi_scale.PROFILES, mibeacon_scale.PROFILE, polar_heart_rate.PROFILE)
 """What a hub hears without a connection."""
 
 SERVICES: tuple[Service, ...] = (
