@@ -62,6 +62,26 @@ class Members:
         self.add(Metric.SYSTOLIC_PRESSURE, systolic)
         self.add(Metric.DIASTOLIC_PRESSURE, diastolic)
 
+    def add_oximetry(
+        self, spo2: Number, pulse: Number, perfusion: Number | None = None, *, reason: NoReading | None = None
+    ) -> None:
+        """What an oximeter says at once: %, beats a minute, %. With a `reason`, none of it is a reading.
+
+        A perfusion beside neither of the others is none either: it was measured at something without a pulse.
+        """
+        before = len(self._measurements)
+        for metric, number in ((Metric.SPO2, spo2), (Metric.PULSE_RATE, pulse)):
+            if reason is None:
+                self.add(metric, number)
+            else:
+                self.withhold(metric, reason)
+        if perfusion is None:
+            return
+        if reason is None and len(self._measurements) > before:
+            self.add(Metric.PERFUSION_INDEX, perfusion)
+        else:
+            self.withhold(Metric.PERFUSION_INDEX, reason or NoReading.NOT_A_NUMBER)
+
     def decoded(self, *facts: Fact) -> Decoded:
         """The frame, with what it says beside its members."""
         return Decoded(tuple(self._measurements), tuple(self._withheld), facts)

@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside_profiles.bluetooth import ihealth_kn550, lepu_bp2w, microlife_bp3gy1, omron_hem, yonker_cuff
-from bedside_profiles.bluetooth.omron_hem import (
-    ANSWERS,
-    BIG_14,
-    LITTLE_14,
-    LITTLE_16,
-    OmronFrame,
-    OmronListener,
-    OmronRecord,
-)
+from bedside_profiles.bluetooth.omron_hem import ANSWERS, OmronFrame, OmronListener
+from bedside_profiles.bluetooth.omron_record import BIG_14, LITTLE_14, LITTLE_16, OmronRecord
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.lepu import FROM_HUB, LepuFrame
 from bedside_profiles.members import Members

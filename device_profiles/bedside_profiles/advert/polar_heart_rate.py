@@ -1,8 +1,9 @@
 """Polar straps and bands (H7, H10): manufacturer data of Polar (0x006B), the heart rate about once a second.
 
 State, a clock of the radio, the rate averaged fast, and the rate averaged slowly, one byte each; without the last one
-the third byte is the slow one. State: bit 0 battery, bit 1 contact with the skin, bits 2 to 4 count the frames, bit 6
-says that something else follows. The bytes are rates, never R-R intervals.
+the third byte is the slow one. State: bit 0 battery, bit 1 contact with the skin, bits 2 to 4 count the frames. The
+bytes are rates, never R-R intervals. A first byte with bit 6 begins something else, whose length follows; a rate may
+stand behind it.
 """
 
 from collections.abc import Sequence
@@ -36,8 +37,6 @@ class PolarRecord:
         """Raises `DecodeError`."""
         if len(payload) not in _SIZES:
             raise DecodeError(NAME, f"a heart rate has 3 or 4 bytes, not {len(payload)}", payload)
-        if payload[0] & _OTHER_DATA:
-            raise DecodeError(NAME, "something else than a heart rate", payload)
         return cls(payload[0], payload[1], payload[2], payload[-1])
 
     def to_bytes(self) -> bytes:
@@ -50,7 +49,14 @@ class PolarRecord:
 
 def decode(advert: Advert) -> Decoded:
     """One advertisement. Raises `DecodeError`."""
-    record = PolarRecord.from_bytes(advert.payload)
+    payload = advert.payload
+    while payload and payload[0] & _OTHER_DATA:
+        if len(payload) < 2 or len(payload) < 2 + payload[1]:
+            raise DecodeError(NAME, "something else, cut off", advert.payload)
+        payload = payload[2 + payload[1] :]
+    if not payload and advert.payload:
+        return Decoded()
+    record = PolarRecord.from_bytes(payload)
     members = Members(Modality.CONTINUOUS)
     if record.state & _CONTACT:
         members.add(Metric.HEART_RATE, float(record.slow_bpm))

@@ -74,15 +74,12 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
     record = JumperRecord.from_bytes(payload)
     off = record == JumperRecord(None, None, None)
     members = Members(Modality.CONTINUOUS)
-    for metric, number in (
-        (Metric.SPO2, record.spo2),
-        (Metric.PULSE_RATE, record.pulse_bpm),
-        (Metric.PERFUSION_INDEX, None if record.perfusion is None else record.perfusion / 10),
-    ):
-        if off:
-            members.withhold(metric, NoReading.SENSOR_OFF)
-        else:
-            members.add(metric, Special.NAN if number is None else number)
+    members.add_oximetry(
+        Special.NAN if record.spo2 is None else record.spo2,
+        Special.NAN if record.pulse_bpm is None else record.pulse_bpm,
+        Special.NAN if record.perfusion is None else record.perfusion / 10,
+        reason=NoReading.SENSOR_OFF if off else None,
+    )
     return members.decoded()
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener
-from bedside_profiles.lepu import LepuFrame, clock_of, command_frame, command_of, framing
+from bedside_profiles.lepu import FROM_HUB, LepuFrame, clock_of, command_frame, command_of, framing
 from bedside_profiles.members import Members, holding, moment_of, steps_of
 from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Fact, Transfer
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -146,7 +146,7 @@ def _text(field: bytes) -> str:
 
 
 class Bp2wListener:
-    """Joins frames, and the pieces of the file. A value of no characteristic is a payload without its frame."""
+    """Joins frames, and the pieces of the file. A value of no characteristic is one frame, or a payload without it."""
 
     def __init__(self) -> None:
         self._frames = FrameListener(framing(NAME, self._decode), ANSWERS)
@@ -158,7 +158,10 @@ class Bp2wListener:
         if characteristic:
             return self._frames.feed(characteristic, payload)
         try:
-            return _unframed(payload)
+            if payload[:1] != b"\xa5" or len(payload) == RECORD_BYTES:
+                return _unframed(payload)
+            frame = LepuFrame.from_bytes(NAME, payload)
+            return (decode_command(payload),) if frame.direction == FROM_HUB else self._decode(frame)
         except DecodeError as error:
             return (error,)
 

@@ -94,15 +94,12 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
         reason = NoReading.SENSOR_OFF
     elif record.status & _SEARCHING:
         reason = NoReading.NOT_A_NUMBER
-    for metric, number in (
-        (Metric.SPO2, record.spo2),
-        (Metric.PULSE_RATE, record.pulse_bpm),
-        (Metric.PERFUSION_INDEX, record.amplitude / 100),
-    ):
-        if reason is not None:
-            members.withhold(metric, reason)
-        else:
-            members.add(metric, Special.NAN if number is None else number)
+    members.add_oximetry(
+        Special.NAN if record.spo2 is None else record.spo2,
+        Special.NAN if record.pulse_bpm is None else record.pulse_bpm,
+        record.amplitude / 100,
+        reason=reason,
+    )
     return members.decoded(
         Fact("battery_v", record.battery_decivolt / 10),
         Fact("counter", record.counter),

@@ -59,11 +59,15 @@ class OxyRecord:
     @classmethod
     def from_payload(cls, payload: bytes) -> "OxyRecord | None":
         """None for a payload that is no set of values."""
-        if len(payload) == _OLDER_BYTES:
-            return cls(payload[0], payload[1], payload[10], payload[11], payload[7], payload[8])
-        wave = payload[_NEWER_BYTES:]
-        if len(payload) < _NEWER_BYTES or len(wave) != int.from_bytes(payload[10:12], "little"):
+        if len(payload) < _NEWER_BYTES:
             return None
+        wave = payload[_NEWER_BYTES:]
+        is_newer = len(payload) != _OLDER_BYTES and len(wave) == int.from_bytes(payload[10:12], "little")
+        if not is_newer:
+            # The older set's last byte means nothing, and not everybody counts it.
+            if len(payload) > _OLDER_BYTES or payload[11] > _WORN:
+                return None
+            return cls(payload[0], payload[1], payload[10], payload[11], payload[7], payload[8])
         pulse = int.from_bytes(payload[1:3], "little")
         return cls(payload[0], pulse, payload[5], payload[6], payload[3], payload[4], tuple(wave))
 
@@ -85,15 +89,12 @@ class OxyRecord:
     def decoded(self) -> Decoded:
         """What is measured, and what the ring says beside it."""
         members = Members(Modality.CONTINUOUS)
-        for metric, number in (
-            (Metric.SPO2, Special.NAN if self.spo2 == _NO_SATURATION else float(self.spo2)),
-            (Metric.PULSE_RATE, Special.NAN if self.pulse_bpm == _NO_PULSE else float(self.pulse_bpm)),
-            (Metric.PERFUSION_INDEX, self.perfusion / 10),
-        ):
-            if self.worn == _WORN:
-                members.add(metric, number)
-            else:
-                members.withhold(metric, NoReading.SENSOR_OFF)
+        members.add_oximetry(
+            Special.NAN if self.spo2 == _NO_SATURATION else float(self.spo2),
+            Special.NAN if self.pulse_bpm == _NO_PULSE else float(self.pulse_bpm),
+            self.perfusion / 10,
+            reason=None if self.worn == _WORN else NoReading.SENSOR_OFF,
+        )
         return members.decoded(
             Fact("battery_percent", self.battery_percent),
             Fact("charging", self.charging),

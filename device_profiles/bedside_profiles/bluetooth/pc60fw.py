@@ -107,15 +107,7 @@ def _values(record: Pc60Record) -> Decoded:
         reason = NoReading.SENSOR_OFF
     elif record.status & _SEARCHING:
         reason = NoReading.NOT_A_NUMBER
-    for metric, number in (
-        (Metric.SPO2, float(record.spo2)),
-        (Metric.PULSE_RATE, float(record.pulse_bpm)),
-        (Metric.PERFUSION_INDEX, record.perfusion / 10),
-    ):
-        if reason is not None:
-            members.withhold(metric, reason)
-        else:
-            members.add(metric, number)
+    members.add_oximetry(float(record.spo2), float(record.pulse_bpm), record.perfusion / 10, reason=reason)
     return members.decoded(Fact("status", record.status))
 
 

@@ -101,15 +101,12 @@ class YuwellListener(FrameListener):
         record = YuwellRecord.from_bytes(frame)
         members = Members(Modality.CONTINUOUS)
         off = self._sensor_off or (record.spo2 is None and record.pulse_bpm is None)
-        for metric, number in (
-            (Metric.SPO2, record.spo2),
-            (Metric.PULSE_RATE, record.pulse_bpm),
-            (Metric.PERFUSION_INDEX, None if record.perfusion is None else record.perfusion / 1000),
-        ):
-            if off:
-                members.withhold(metric, NoReading.SENSOR_OFF)
-            else:
-                members.add(metric, Special.NAN if number is None else number)
+        members.add_oximetry(
+            Special.NAN if record.spo2 is None else record.spo2,
+            Special.NAN if record.pulse_bpm is None else record.pulse_bpm,
+            Special.NAN if record.perfusion is None else record.perfusion / 1000,
+            reason=NoReading.SENSOR_OFF if off else None,
+        )
         return (members.decoded(Fact("counter", record.counter)),)
 
 
