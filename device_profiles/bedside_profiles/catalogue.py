@@ -33,7 +33,9 @@ from bedside_profiles.bluetooth import (
     yuwell_oximeter,
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
-from bedside_profiles.serial import nonin_df2
+from bedside_profiles.serial import (
+    nonin_df2,
+)
 
 CATALOGUE: tuple[Profile, ...] = (
     blood_pressure.PROFILE,

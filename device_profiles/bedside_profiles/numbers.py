@@ -159,3 +159,15 @@ def crc16_mcrf4xx(data: bytes) -> int:
         for _ in range(8):
             crc = crc >> 1 ^ 0x8408 if crc & 1 else crc >> 1
     return crc
+
+
+def decode_bcd(byte: int) -> int:
+    """The two decimal digits of a byte. Raises ValueError when they are none."""
+    if byte >> 4 > 9 or byte & 0x0F > 9:
+        raise ValueError(f"{byte:02X} is no pair of decimal digits")
+    return (byte >> 4) * 10 + (byte & 0x0F)
+
+
+def encode_bcd(value: int) -> int:
+    """The byte that holds a number of 0 to 99 as two decimal digits."""
+    return value // 10 << 4 | value % 10
