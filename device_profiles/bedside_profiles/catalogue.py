@@ -34,7 +34,9 @@ from bedside_profiles.bluetooth import (
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import (
+    nonin_9560,
     nonin_df2,
+    nonin_df8,
 )
 
 CATALOGUE: tuple[Profile, ...] = (
@@ -62,6 +64,10 @@ CATALOGUE: tuple[Profile, ...] = (
     sanitas_sbf70.PROFILE,
     yonker_cuff.PROFILE,
     yuwell_oximeter.PROFILE,
+    nonin_df2.PROFILE_7,
+    nonin_df8.PROFILE,
+    nonin_df8.PROFILE_1,
+    nonin_9560.PROFILE,
 )
 """What a hub connects to."""
 

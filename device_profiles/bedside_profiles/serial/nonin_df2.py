@@ -1,7 +1,8 @@
-"""Nonin serial oximeters in data format 2 (OEM III, Xpod and their kin): 9600 baud, 8N1, 75 frames a second.
+"""Nonin serial oximeters in data formats 2 and 7 (OEM III, Xpod and their kin): 9600 baud, 8N1, 75 frames a second.
 
-A frame is 5 bytes: 01, status, pleth, data, sum of the four. 25 frames make a packet, whose place tells what each
-data byte means; three packets a second carry the same quantities, and one measurement set a second comes out.
+A frame is 5 bytes: in format 2 01, status, pleth, data, sum of the four; in format 7 status, two bytes of pleth, data,
+sum. 25 frames make a packet, whose place tells what each data byte means; three packets a second carry the same
+quantities, and one measurement set a second comes out.
 
 The sum of a frame is 8 bits wide and the place of a frame is only counted, so that a stream that lost just the wrong
 bytes can still look whole. A set is therefore made of three packets in a row without a broken byte between them, and
@@ -10,16 +11,17 @@ next of 128 beats that lost a packet's length between them would otherwise make 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared
-from bedside_profiles.numbers import Number, Special, sum8
+from bedside_profiles.members import Members, shared, steps_of
+from bedside_profiles.numbers import Special, sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
 NAME = "serial.nonin_df2"
+NAME_7 = "serial.nonin_df7"
 LINE = LineSettings(baud=9600)
 
 FRAME_BYTES = 5
@@ -86,7 +88,7 @@ class Packet:
         )
 
     def to_bytes(self, pleth: Sequence[int] = ()) -> bytes:
-        """The packet's 125 bytes. `pleth` gives up to 25 samples of the pulse wave, 0 to 254."""
+        """The packet's 125 bytes in format 2. `pleth` gives up to 25 samples of the pulse wave, 0 to 254."""
         spo2 = _SATURATION_MISSING if self.spo2 is None else self.spo2
         rate = _RATE_MISSING if self.rate_bpm is None else self.rate_bpm
         if not (0 <= spo2 <= _SATURATION_MISSING and 0 <= rate <= _RATE_MISSING):
@@ -116,11 +118,34 @@ class Packet:
         return bytes(packet)
 
 
+def in_format_7(packets: bytes) -> bytes:
+    """Packets of format 2, said in format 7: the same 8 bits of pleth stand at the top of its 16."""
+    found = bytearray()
+    for at in range(0, len(packets), FRAME_BYTES):
+        _, status, sample, datum, _ = packets[at : at + FRAME_BYTES]
+        frame = bytes((status, sample, 0, datum))
+        found += frame + bytes((sum8(frame),))
+    return bytes(found)
+
+
+def in_format_2(frame: bytes) -> bytes:
+    """A frame of format 7, with its status and data where format 2 has them; the pleth's low byte goes."""
+    status, sample, _, datum, total = frame
+    return bytes((_START, status, sample, datum, total))
+
+
 def frame_problem(frame: bytes) -> str | None:
-    """What is wrong with these 5 bytes as a frame; None when nothing is."""
-    if frame[0] != _START:
-        return "a frame begins with 01"
-    if not frame[1] & _ALWAYS:
+    """What is wrong with these 5 bytes as a frame of format 2; None when nothing is."""
+    return "a frame begins with 01" if frame[0] != _START else _problem(frame, frame[1])
+
+
+def frame_problem_7(frame: bytes) -> str | None:
+    """What is wrong with these 5 bytes as a frame of format 7; None when nothing is."""
+    return _problem(frame, frame[0])
+
+
+def _problem(frame: bytes, status: int) -> str | None:
+    if not status & _ALWAYS:
         return "status bit 7 clear"
     if frame[3] & 0x80:
         return "data bit 7 set"
@@ -132,7 +157,9 @@ def frame_problem(frame: bytes) -> str | None:
 class Df2Framer:
     """Finds sets in the stream. The rest of a packet that was under way when the line was opened is passed over."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = NAME, *, format_7: bool = False) -> None:
+        self._name = name
+        self._format_7 = format_7
         self._bytes = bytearray()
         self._frames: list[bytes] = []
         self._packets: list[Packet] = []
@@ -145,10 +172,10 @@ class Df2Framer:
         outcomes: list[Decoded | DecodeError] = []
         while len(self._bytes) >= FRAME_BYTES:
             frame = bytes(self._bytes[:FRAME_BYTES])
-            problem = frame_problem(frame)
+            problem = frame_problem_7(frame) if self._format_7 else frame_problem(frame)
             if problem is None:
                 del self._bytes[:FRAME_BYTES]
-                self._frame(frame, outcomes)
+                self._frame(in_format_2(frame) if self._format_7 else frame, outcomes)
             else:
                 del self._bytes[:1]
                 self._break(problem, frame, 1, outcomes)
@@ -159,7 +186,7 @@ class Df2Framer:
         if self._packets:
             return _set_of(self._packets)
         if self._bytes:
-            return DecodeError(NAME, f"a frame cut off after {len(self._bytes)} bytes", bytes(self._bytes))
+            return DecodeError(self._name, f"a frame cut off after {len(self._bytes)} bytes", bytes(self._bytes))
         return Decoded(facts=(Fact("frames", len(self._frames)),)) if self._frames else None
 
     def _frame(self, frame: bytes, outcomes: list[Decoded | DecodeError]) -> None:
@@ -187,10 +214,11 @@ class Df2Framer:
         self._passed_over += skipped
         if self._in_step:
             self._in_step = False
-            outcomes.append(DecodeError(NAME, problem, frame))
+            outcomes.append(DecodeError(self._name, problem, frame))
         elif self._passed_over >= _NO_PACKET_BYTES:
             self._passed_over = 0
-            outcomes.append(DecodeError(NAME, "no packet for two seconds: another format or another speed?", frame))
+            reason = "no packet for two seconds: another format or another speed?"
+            outcomes.append(DecodeError(self._name, reason, frame))
 
 
 def _set_of(packets: Sequence[Packet]) -> Decoded:
@@ -228,13 +256,13 @@ def packet_of(measurements: Sequence[Measurement]) -> Packet:
     if first is None:
         return Packet(None, None, sensor_off=True)
     if first.device_time or first.device_user is not None:
-        raise EncodeError("data format 2 holds neither time nor user")
+        raise EncodeError("these formats hold neither time nor user")
     holds = {Quality.ARTIFACT, Quality.QUESTIONABLE, Quality.WEAK_SIGNAL, Quality.LOW_BATTERY}
     if not holds.issuperset(first.quality):
         raise EncodeError(f"this frame holds none but {sorted(holds)}")
     return Packet(
-        _whole(number_of(measurements, Metric.SPO2)),
-        _whole(number_of(measurements, Metric.PULSE_RATE)),
+        steps_of(measurements, Metric.SPO2),
+        steps_of(measurements, Metric.PULSE_RATE),
         artifact=Quality.ARTIFACT in first.quality,
         out_of_track=Quality.QUESTIONABLE in first.quality,
         weak_signal=Quality.WEAK_SIGNAL in first.quality,
@@ -242,17 +270,14 @@ def packet_of(measurements: Sequence[Measurement]) -> Packet:
     )
 
 
-def _whole(number: Number | None) -> int | None:
-    if number is None:
-        return None
-    if isinstance(number, Special) or number != int(number):
-        raise EncodeError("data format 2 holds whole numbers")
-    return int(number)
-
-
 def encode(measurements: Sequence[Measurement]) -> bytes:
     """The 375 bytes of one second that say these measurements. Raises `EncodeError`."""
     return packet_of(measurements).to_bytes() * PACKETS_A_SET
+
+
+def encode_7(measurements: Sequence[Measurement]) -> bytes:
+    """As `encode`, in data format 7."""
+    return in_format_7(encode(measurements))
 
 
 PROFILE = SerialProfile(
@@ -262,5 +287,13 @@ PROFILE = SerialProfile(
     framer=Df2Framer,
     encode=encode,
     silence_seconds=10.0,
-    names=("nonin", "df2", "xpod", "oem iii"),
+    names=("nonin", "df2", "data format 2"),
+)
+PROFILE_7 = replace(
+    PROFILE,
+    name=NAME_7,
+    label="Nonin oximeter, data format 7",
+    framer=lambda: Df2Framer(NAME_7, format_7=True),
+    encode=encode_7,
+    names=("nonin", "df7", "data format 7"),
 )
