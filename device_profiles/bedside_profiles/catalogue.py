@@ -34,6 +34,8 @@ from bedside_profiles.bluetooth import (
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import (
+    contec_cms50,
+    contec_cms50_5_byte,
     nonin_9560,
     nonin_df2,
     nonin_df8,
@@ -68,6 +70,10 @@ CATALOGUE: tuple[Profile, ...] = (
     nonin_df8.PROFILE,
     nonin_df8.PROFILE_1,
     nonin_9560.PROFILE,
+    contec_cms50.PROFILE,
+    contec_cms50_5_byte.PROFILE,
+    contec_cms50_5_byte.ODD_PARITY,
+    contec_cms50_5_byte.SLOW,
 )
 """What a hub connects to."""
 
