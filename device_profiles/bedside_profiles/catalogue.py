@@ -36,6 +36,8 @@ from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import (
     contec_cms50,
     contec_cms50_5_byte,
+    masimo_ascii,
+    nellcor_ascii,
     nonin_9560,
     nonin_df2,
     nonin_df8,
@@ -74,6 +76,8 @@ CATALOGUE: tuple[Profile, ...] = (
     contec_cms50_5_byte.PROFILE,
     contec_cms50_5_byte.ODD_PARITY,
     contec_cms50_5_byte.SLOW,
+    masimo_ascii.PROFILE,
+    nellcor_ascii.PROFILE,
 )
 """What a hub connects to."""
 
