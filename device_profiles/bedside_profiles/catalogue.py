@@ -34,6 +34,7 @@ from bedside_profiles.bluetooth import (
 )
 from bedside_profiles.profile import AdvertProfile, Profile, Service
 from bedside_profiles.serial import (
+    bayer_contour,
     contec_cms50,
     contec_cms50_5_byte,
     masimo_ascii,
@@ -41,6 +42,9 @@ from bedside_profiles.serial import (
     nonin_9560,
     nonin_df2,
     nonin_df8,
+    onetouch_ultra2,
+    onetouch_ultraeasy,
+    taidoc,
 )
 
 CATALOGUE: tuple[Profile, ...] = (
@@ -78,6 +82,12 @@ CATALOGUE: tuple[Profile, ...] = (
     contec_cms50_5_byte.SLOW,
     masimo_ascii.PROFILE,
     nellcor_ascii.PROFILE,
+    onetouch_ultra2.PROFILE,
+    onetouch_ultraeasy.PROFILE,
+    taidoc.PROFILE,
+    taidoc.PRESSURE,
+    taidoc.TEMPERATURE,
+    bayer_contour.PROFILE,
 )
 """What a hub connects to."""
 
