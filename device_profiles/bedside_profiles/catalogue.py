@@ -44,6 +44,8 @@ from bedside_profiles.serial import (
     nonin_df8,
     onetouch_ultra2,
     onetouch_ultraeasy,
+    personal_health_device,
+    suntech_nibp,
     taidoc,
 )
 
@@ -88,6 +90,10 @@ CATALOGUE: tuple[Profile, ...] = (
     taidoc.PRESSURE,
     taidoc.TEMPERATURE,
     bayer_contour.PROFILE,
+    suntech_nibp.PROFILE,
+    personal_health_device.OXIMETER,
+    personal_health_device.BLOOD_PRESSURE,
+    personal_health_device.SCALE,
 )
 """What a hub connects to."""
 
