@@ -9,6 +9,7 @@ from bedside_profiles.bluetooth import (
     cgm_session,
     clock,
     contec_cms50d_bt,
+    contec_sp10,
     continuous_glucose,
     device_information,
     features,
@@ -58,6 +59,7 @@ CATALOGUE: tuple[Profile, ...] = (
     weight_scale.BODY_COMPOSITION_PROFILE,
     glucose.PROFILE,
     continuous_glucose.PROFILE,
+    contec_sp10.PROFILE,
     nonin_df2.PROFILE,
     # Makers' own services over Bluetooth.
     berrymed_bm1000.PROFILE,

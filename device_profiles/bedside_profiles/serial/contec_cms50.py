@@ -13,7 +13,7 @@ from enum import IntEnum
 from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared, whole_of
+from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -263,7 +263,7 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
         return LiveFrame(0, 0, probe_error=True).to_bytes() * FRAMES_A_SECOND
     if first.device_time or first.device_user is not None or first.quality:
         raise EncodeError("a live frame holds neither time, user nor quality")
-    spo2, pulse = (whole_of(measurements, metric) for metric in (Metric.SPO2, Metric.PULSE_RATE))
+    spo2, pulse = (steps_of(measurements, metric) for metric in (Metric.SPO2, Metric.PULSE_RATE))
     perfusion = number_of(measurements, Metric.PERFUSION_INDEX)
     if isinstance(perfusion, Special):
         raise EncodeError("a live frame holds no infinities")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared, whole_of
+from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -213,8 +213,8 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
         raise EncodeError("a line holds no infinities")
     row = Row(
         datetime.fromisoformat(first.device_time),
-        whole_of(measurements, Metric.SPO2),
-        whole_of(measurements, Metric.PULSE_RATE),
+        steps_of(measurements, Metric.SPO2),
+        steps_of(measurements, Metric.PULSE_RATE),
         perfusion,
         _SET | sum(bits[quality] for quality in first.quality),
         co_percent=co,

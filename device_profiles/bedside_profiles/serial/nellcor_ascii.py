@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, shared, whole_of
+from bedside_profiles.members import Members, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -144,8 +144,8 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
         raise EncodeError(f"a row holds none but {sorted(codes)}")
     row = Row(
         datetime.fromisoformat(first.device_time),
-        whole_of(measurements, Metric.SPO2),
-        whole_of(measurements, Metric.PULSE_RATE),
+        steps_of(measurements, Metric.SPO2),
+        steps_of(measurements, Metric.PULSE_RATE),
         None,
         tuple(codes[quality] for quality in first.quality),
     )

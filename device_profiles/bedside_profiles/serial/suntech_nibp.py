@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared, whole_of
+from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
@@ -170,9 +170,9 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
     if number_of(measurements, Metric.CUFF_PRESSURE) is not None:
         if len(measurements) > 1:
             raise EncodeError("the pressure in the cuff comes alone")
-        cuff = whole_of(measurements, Metric.CUFF_PRESSURE) or 0
+        cuff = steps_of(measurements, Metric.CUFF_PRESSURE) or 0
         return summed(bytes((_MODULE, _CUFF_BYTES)) + cuff.to_bytes(2, "little"))
-    return ResultRecord(*(whole_of(measurements, metric) or 0 for metric in result)).to_bytes()
+    return ResultRecord(*(steps_of(measurements, metric) or 0 for metric in result)).to_bytes()
 
 
 PROFILE = SerialProfile(

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared, whole_of
+from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Number, Special, sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -250,7 +250,7 @@ def encode_glucose(measurements: Sequence[Measurement]) -> bytes:
     if number is Special.POSITIVE_INFINITY or number is Special.NEGATIVE_INFINITY:
         value = HIGHEST_MG_DL + 1 if number is Special.POSITIVE_INFINITY else LOWEST_MG_DL - 1
     else:
-        value = whole_of(measurements, Metric.GLUCOSE) or 0
+        value = steps_of(measurements, Metric.GLUCOSE) or 0
     return _stored(first, value.to_bytes(2, "little") + bytes(2))
 
 
@@ -260,7 +260,7 @@ def encode_pressure(measurements: Sequence[Measurement]) -> bytes:
     first = shared(measurements, frozenset(metrics))
     if first is None:
         return _no_result()
-    systolic, diastolic, pulse = (whole_of(measurements, metric) or 0 for metric in metrics)
+    systolic, diastolic, pulse = (steps_of(measurements, metric) or 0 for metric in metrics)
     if not (0 < systolic < 0x200 and 0 < diastolic < 0x100 and _LEAST_PULSE <= pulse < 0x100):
         raise EncodeError("a result holds all three")
     return _stored(first, systolic.to_bytes(2, "little") + bytes((diastolic, pulse)))
