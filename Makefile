@@ -9,14 +9,17 @@ TEST_ARGS ?=
 # Two at a time: while a journey waits, the other tests use the processor (tests/conftest.py).
 TEST_WORKERS ?= 2
 NAME ?=
+CASES ?= 1000000
+STEERED ?=
 
-.PHONY: help install demo test check format lock bench system clean
+.PHONY: help install demo test check format lock bench fuzz fuzz-tools system clean
 
 help:
 	@echo "make demo               the whole path on this machine: devices, hub, cloud, console"
 	@echo "make test               the whole test suite"
 	@echo "make check              format, lint, types, import contracts"
 	@echo "make bench NAME=…       a benchmark, for example NAME=journey.latency (LONG=1 for the long form)"
+	@echo "make fuzz NAME=…        damaged streams into a serial framer, for example NAME=serial.masimo_ascii CASES=1000000"
 	@echo "make format             rewrite the sources in the project's format"
 	@echo "make lock               resolve the dependencies again"
 
@@ -52,6 +55,13 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench "$(NAME)"
+
+# Without NAME: every serial framer. STEERED=1 lets a coverage-guided fuzzer choose; `make fuzz-tools` installs it once.
+fuzz: $(READY)
+	@NAME="$(NAME)" CASES="$(CASES)" $(BIN)/python -m tests.fuzz$(if $(STEERED),.steered)
+
+fuzz-tools: $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
