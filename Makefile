@@ -6,7 +6,7 @@ READY := $(VENV)/installed
 SOURCES := agent cloud device_profiles firmware_sim tests
 DEMO_ARGS ?=
 TEST_ARGS ?=
-# Two at a time: while a journey waits, the other tests use the processor (tests/conftest.py).
+# Two files at a time: while one waits for other processes, the other works.
 TEST_WORKERS ?= 2
 NAME ?=
 CASES ?= 1000000
@@ -41,7 +41,7 @@ system:
 	@tests/system-packages
 
 test: $(READY) system
-	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -53,7 +53,9 @@ async def measure(*, long: bool) -> list[Figure]:
                 await asyncio.sleep(SETTLE_SECONDS)
                 stored, began = cloud.count(UpLane.READINGS), time.monotonic()
                 rss_mb, cpu = _rss_mb(pid), _cpu_seconds(pid)
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds / 2)
+                halfway_mb = _rss_mb(pid)
+                await asyncio.sleep(seconds / 2)
                 took = time.monotonic() - began
                 rate = (cloud.count(UpLane.READINGS) - stored) / took
                 percent = round(100 * (_cpu_seconds(pid) - cpu) / took, 1)
@@ -63,6 +65,8 @@ async def measure(*, long: bool) -> list[Figure]:
     return [
         Figure("rss_mb", after_mb, "MB", PEER, round(after_mb / PEER_MB, 3)),
         Figure("rss_growth_mb", round(after_mb - rss_mb, 1), "MB"),
+        # Once pages and arenas are filled, nothing may grow any more.
+        Figure("rss_growth_late_mb", round(after_mb - halfway_mb, 1), "MB in the second half"),
         Figure("cpu_percent", percent, "% of a core", "the bound of 15", round(percent / MOST_PERCENT, 3)),
         Figure("readings_per_s", round(rate, 1), "1/s", f"the wanted {READINGS_PER_SECOND}", round(rate / 50, 3)),
     ]
