@@ -25,6 +25,7 @@ from bedside_profiles.serial.masimo_ascii import Row as MasimoRow
 from bedside_profiles.serial.nellcor_ascii import Row as NellcorRow
 from bedside_profiles.serial.nonin_9560 import SpotRecord
 from bedside_profiles.serial.nonin_df8 import SecondRecord
+from bedside_profiles.serial.personal_health_device import OXIMETER
 from bedside_profiles.serial.personal_health_report import Observation, confirmation, fixed_report
 from bedside_profiles.serial.suntech_nibp import ResultRecord
 
@@ -236,3 +237,22 @@ def test_an_error_of_one_frame_costs_that_frame_alone() -> None:
     )
     outcomes = onetouch_ultraeasy.framer().feed(good + good[:6] + good + good)
     assert [isinstance(one, DecodeError) for one in outcomes] == [False, True, False, False]
+
+
+def test_beside_a_saturation_of_zero_nothing_of_a_masimo_is_believed() -> None:
+    row = MasimoRow(datetime(2024, 6, 15), 0, 80, 4.96, co_percent=1.0)  # noqa: DTZ001 - the device names no zone
+    decoded = row.decoded()
+    assert decoded.measurements == ()
+    assert {one.reason for one in decoded.withheld} == {NoReading.ZERO}
+
+
+def test_a_report_that_lost_bytes_does_not_reach_into_the_next() -> None:
+    time = bytes.fromhex("2015032116452400")
+    report = fixed_report(1, [Observation(1, b"\x00\x62", time), Observation(10, b"\x00\x48", time)])
+    for lost in range(1, 20):
+        for at in range(30, len(report) - lost):
+            framer = OXIMETER.framer()
+            outcomes = framer.feed(report[:at] + report[at + lost :] + report * 2)
+            told = [by_value(one) for one in outcomes if isinstance(one, Decoded) and one.measurements]
+            assert told == [{"spo2": 98.0, "pulse_rate": 72.0}] * len(told)
+            assert told

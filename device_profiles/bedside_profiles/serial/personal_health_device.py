@@ -108,19 +108,6 @@ def frame_size(data: bytes) -> int | None:
     return size if 6 <= size <= _LONGEST_OTHER else NO_FRAME
 
 
-def frame_problem(frame: bytes) -> str | None:
-    """What is wrong with the frame; None when nothing is. One that lost bytes reaches into the next."""
-    if frame[:2] != DATA:
-        return None
-    inside = frame.find(DATA, 4)
-    while 0 <= inside <= len(frame) - 6:
-        outer, inner = (int.from_bytes(frame[at : at + 2], "big") for at in (inside + 2, inside + 4))
-        if inner == outer - 2:
-            return "another APDU begins inside"
-        inside = frame.find(DATA, inside + 1)
-    return None
-
-
 class PersonalHealthFramer:
     """Finds APDUs, and reads reports by what the device has configured, or else by `standard`."""
 
@@ -128,7 +115,7 @@ class PersonalHealthFramer:
         self._name = name
         self._objects = standard
         self._modality = modality
-        self._stream = FrameStream(name, size_of=frame_size, problem_of=frame_problem, take=self._take)
+        self._stream = FrameStream(name, size_of=frame_size, problem_of=lambda _apdu: None, take=self._take)
 
     def feed(self, data: bytes) -> Outcomes:
         """See `profile.Framer`."""
