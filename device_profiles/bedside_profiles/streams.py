@@ -19,9 +19,8 @@ Outcomes = tuple[Decoded | DecodeError, ...]
 NO_FRAME = 0
 """What `size_of` answers when no frame begins with the first byte."""
 
-_IN_A_ROW = 3
-_WIDEST_SPREAD = {Metric.SPO2: 10, Metric.PULSE_RATE: 30}
-"""How far the averages over some beats may lie apart in three frames in a row."""
+_WIDEST_SPREAD = {Metric.SPO2: 5, Metric.PULSE_RATE: 20}
+"""How far the averages over some beats may lie apart in frames in a row. After a wilder jump the new level counts."""
 
 
 class FrameStream:
@@ -186,43 +185,40 @@ class LineStream:
         return DecodeError(self._profile, reason, line)
 
 
-class MedianOfThree:
-    """Believes frames that carry no checksum: the middle one of three in a row that agree, with the medians of all.
+class MedianOfNeighbours:
+    """Believes frames that carry no checksum: the middle one of some in a row that agree, with the medians of all.
 
-    One damaged frame among three therefore changes nothing by more than the two others lie apart, or it withholds the
-    value; a time that does not lie between its neighbours' is dropped. A frame without a measurement (finger off,
-    searching) passes at once, and three good ones are needed anew. After a break the next `settling` frames are passed
-    over: where frames are short, garbage looks like some.
+    `in_a_row` is odd: 3 where a damaged frame seldom looks whole, more where frames are so short that garbage looks
+    like some. One damaged frame therefore changes nothing by more than the others lie apart, or it withholds the value;
+    a time that does not lie between its neighbours' is dropped. A frame without a measurement (finger off, searching)
+    passes at once, and as many good ones are needed anew.
     """
 
-    def __init__(self, settling: int = 0) -> None:
-        self._last: deque[Decoded] = deque(maxlen=_IN_A_ROW)
-        self._settling = settling
-        self._to_settle = 0
+    def __init__(self, in_a_row: int = 3) -> None:
+        self._last: deque[Decoded] = deque(maxlen=in_a_row)
+        self._in_a_row = in_a_row
 
     def take(self, decoded: Decoded) -> Decoded | None:
-        """What is believed with this frame; None while there are not three in a row."""
+        """What is believed with this frame; None while there are not enough in a row."""
         if not decoded.measurements:
             self._last.clear()
             return decoded
-        if self._to_settle:
-            self._to_settle -= 1
-            return None
         self._last.append(decoded)
-        return self._middle() if len(self._last) == _IN_A_ROW else None
+        return self._middle() if len(self._last) == self._in_a_row else None
 
     def broken(self) -> None:
-        """Something was lost: three in a row are needed anew."""
+        """Something was lost: as many are needed anew."""
         self._last.clear()
-        self._to_settle = self._settling
 
     def rest(self) -> Decoded | None:
         """The last frame, when none was believed yet and nothing more comes."""
-        return self._last[-1] if 0 < len(self._last) < _IN_A_ROW else None
+        return self._last[-1] if 0 < len(self._last) < self._in_a_row else None
 
     def _middle(self) -> Decoded:
-        decoded = self._last[1]
-        time = _time_between(*(frame.measurements[0].device_time for frame in self._last))
+        place = self._in_a_row // 2
+        decoded = self._last[place]
+        times = [frame.measurements[0].device_time for frame in self._last]
+        time = _time_between(*times[place - 1 : place + 2])
         believed: list[Measurement] = []
         for one in decoded.measurements:
             values = [value_of(frame.measurements, one.metric) for frame in self._last]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from tests.fuzz.choices import Choices
 
+_KINDS, _WHOLE = 4, 10
+"""Kinds of damage to a frame, and one above the last of the choices that leave it whole."""
+
 LONGEST_PIECE = 12
 """Bytes that are lost, repeated or added at one place."""
 
@@ -21,11 +24,14 @@ class Damaged:
 
 
 def damaged_once_a_frame(frames: Sequence[bytes], choices: Choices, longest_loss: int) -> Damaged:
-    """In a frame, one bit is turned or one run of bytes is lost; frames come twice, and noise stands between them."""
+    """One bit is turned, a run of bytes lost, a frame comes twice, or noise before it; behind it comes a whole one."""
     found = b""
     repeats = False
+    was_damaged = False
     for frame in frames:
-        match choices.below(10):
+        damage = _WHOLE if was_damaged else choices.below(_WHOLE)
+        was_damaged = damage < _KINDS
+        match damage:
             case 0:
                 at, bit = choices.below(len(frame)), choices.below(8)
                 found += frame[:at] + bytes((frame[at] ^ 1 << bit,)) + frame[at + 1 :]

@@ -5,13 +5,13 @@ The guard says what may be done to the stream so that still nothing wrong may co
 | guard | what protects a value | what is done |
 |---|---|---|
 | `protected` | a CRC, or a sum of each of 75 frames | up to four places, anywhere: bytes lost, turned, twice, added |
-| `summed` | one sum over the frame | in a frame one bit turned or one run lost; frames twice, noise between them |
-| `median` | the two frames beside it | as protected, with three whole frames between two places |
+| `summed` | one sum over the frame | one bit turned, one run lost, a frame twice, noise; then a whole frame |
+| `median` | the two or four frames beside it | as protected, with so many whole frames between two places |
 | `second` | the other 59 packets of its second | as protected, a tenth of a second apart |
 | `trusted` | the transport below | whole frames lost or twice, noise between them |
 
-Two independent faults in one frame can cancel each other out in a sum, and then no reader can tell: that is a limit of
-those formats.
+Two independent faults in one frame, or in two that touch, can cancel each other out in a sum, and then no reader can
+tell: that is a limit of those formats.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,7 @@ class Specimen:
     """`ranges` gives each member's lowest and highest value and its step; `frames` how many sets a case has.
 
     `longest_loss` is shorter than an answer where a set is two of them: a hub that hears no answer asks again.
+    `in_a_row` is how many frames a median is made of.
     """
 
     profile: SerialProfile
@@ -54,6 +55,7 @@ class Specimen:
     has_time: bool = False
     modality: Modality = Modality.CONTINUOUS
     longest_loss: int = LONGEST_PIECE
+    in_a_row: int = 3
 
     @property
     def step(self) -> timedelta:
@@ -64,7 +66,7 @@ class Specimen:
     def window(self) -> int:
         """From how many sets in a row a value may stem, when so many were lost between as one place can lose."""
         if self.guard is Guard.MEDIAN:
-            return 3 + -(-LONGEST_PIECE // len(self.profile.encode(())))
+            return self.in_a_row + -(-LONGEST_PIECE // len(self.profile.encode(())))
         return 2 if self.guard is Guard.SECOND else 1
 
     def spoken(self, choices: Choices) -> tuple[Members, ...]:
@@ -94,8 +96,10 @@ class Specimen:
         return self.profile.encode(members)
 
     def apart(self, frame_bytes: int) -> int | None:
-        """How far damaged places lie apart: three frames that agree never hold two damaged ones, whatever is added."""
-        return {Guard.MEDIAN: 4 * frame_bytes + LONGEST_PIECE, Guard.SECOND: frame_bytes // 10}.get(self.guard)
+        """How far damaged places lie apart: frames that agree never hold two damaged ones, whatever is added."""
+        return {Guard.MEDIAN: (self.in_a_row + 1) * frame_bytes + LONGEST_PIECE, Guard.SECOND: frame_bytes // 10}.get(
+            self.guard
+        )
 
 
 _RISING = (Metric.DIASTOLIC_PRESSURE, Metric.MEAN_PRESSURE, Metric.SYSTOLIC_PRESSURE)
@@ -119,8 +123,10 @@ def _named(name: str) -> SerialProfile:
     return profile
 
 
-def _median(name: str, ranges: Mapping[Metric, tuple[int, int, float]], *, has_time: bool) -> Specimen:
-    return Specimen(_named(name), Guard.MEDIAN, ranges, 12, has_time)
+def _median(
+    name: str, ranges: Mapping[Metric, tuple[int, int, float]], *, has_time: bool, in_a_row: int = 3
+) -> Specimen:
+    return Specimen(_named(name), Guard.MEDIAN, ranges, 12, has_time, in_a_row=in_a_row)
 
 
 def _second(name: str, ranges: Mapping[Metric, tuple[int, int, float]]) -> Specimen:
@@ -143,8 +149,8 @@ SPECIMENS: Mapping[str, Specimen] = {
     for one in (
         _second("serial.nonin_df2", _OXIMETRY),
         _second("serial.nonin_df7", _OXIMETRY),
-        _median("serial.nonin_df8", _OXIMETRY, has_time=False),
-        _median("serial.nonin_df1", _OXIMETRY, has_time=False),
+        _median("serial.nonin_df8", _OXIMETRY, has_time=False, in_a_row=5),
+        _median("serial.nonin_df1", _OXIMETRY, has_time=False, in_a_row=5),
         _spot("serial.nonin_9560", _OXIMETRY),
         _second("serial.contec_cms50", _OXIMETRY_PI),
         _second("serial.contec_cms50_5_byte", _OXIMETRY),

@@ -1,8 +1,8 @@
 """Masimo oximeters with the text output ASCII1 (Rad-8, Radical-5 and 7): 9600 baud, 8N1, one line a second.
 
 The same line prints the trend when somebody asks for it at the device; such rows are old and tell their own time.
-There is no checksum, so that a value is the median of three lines in a row (see `streams.MedianOfThree`). The display
-holds values after the sensor is off, and prints zeros before it has any: neither is a reading.
+There is no checksum, so that a value is the median of three lines in a row (see `streams.MedianOfNeighbours`). The
+display holds values after the sensor is off, and prints zeros before it has any: neither is a reading.
 """
 
 import re
@@ -15,7 +15,7 @@ from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
-from bedside_profiles.streams import LineStream, MedianOfThree, Outcomes
+from bedside_profiles.streams import LineStream, MedianOfNeighbours, Outcomes
 
 NAME = "serial.masimo_ascii"
 LINE = LineSettings(baud=9600)
@@ -179,7 +179,7 @@ class MasimoFramer:
     """Finds lines, and believes three in a row."""
 
     def __init__(self) -> None:
-        self._believed = MedianOfThree()
+        self._believed = MedianOfNeighbours()
         self._lines = LineStream(NAME, take=lambda line: Row.from_text(line).decoded(), broken=self._believed.broken)
 
     def feed(self, data: bytes) -> Outcomes:

@@ -1,7 +1,7 @@
 """Nellcor oximeters N-560 and N-600 with their text output: 9600 baud, 8N1, a row each 2 seconds, headings between.
 
 A row is the time, SpO2, pulse and pulse amplitude, a `*` behind a value that has its alarm, and codes for the state. It
-carries no checksum, so that a value is the median of three rows in a row (see `streams.MedianOfThree`), which also
+carries no checksum, so that a value is the median of three rows in a row (see `streams.MedianOfNeighbours`), which also
 passes over the first values after a search, when a pulse of 119 may become one of 92 within four seconds.
 """
 
@@ -15,7 +15,7 @@ from bedside_profiles.members import Members, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
-from bedside_profiles.streams import LineStream, MedianOfThree, Outcomes
+from bedside_profiles.streams import LineStream, MedianOfNeighbours, Outcomes
 
 NAME = "serial.nellcor_ascii"
 LINE = LineSettings(baud=9600)
@@ -113,7 +113,7 @@ class NellcorFramer:
     """Finds rows, passes over headings, and believes three rows in a row."""
 
     def __init__(self) -> None:
-        self._believed = MedianOfThree()
+        self._believed = MedianOfNeighbours()
         self._lines = LineStream(NAME, take=_take, broken=self._believed.broken)
 
     def feed(self, data: bytes) -> Outcomes:

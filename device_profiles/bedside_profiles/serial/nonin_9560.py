@@ -45,7 +45,7 @@ class SpotRecord:
 
     @classmethod
     def from_bytes(cls, frame: bytes) -> "SpotRecord":
-        """Of a frame that `frame_problem` finds nothing wrong with. Raises `DecodeError` for a date there is not."""
+        """Of a frame that `frame_problem` finds nothing wrong with. Raises `DecodeError`."""
         data = frame[6:]
         try:
             century, year, month, day, hour, minute, second = (decode_bcd(byte) for byte in data[:7])
@@ -53,6 +53,8 @@ class SpotRecord:
         except ValueError as error:
             raise DecodeError(NAME, f"a date there is not: {error}", frame) from error
         status, rate = int.from_bytes(data[8:10], "big"), int.from_bytes(data[10:12], "big")
+        if rate > _RATE_MISSING or data[12] or data[13] > _SATURATION_MISSING:
+            raise DecodeError(NAME, "bits set in which a rate or a saturation has none", frame)
         return cls(
             spo2=None if data[13] == _SATURATION_MISSING else data[13],
             rate_bpm=None if rate == _RATE_MISSING else rate,

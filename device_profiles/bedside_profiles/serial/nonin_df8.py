@@ -1,7 +1,8 @@
 """Nonin oximeters in data formats 1 and 8 (Xpod, WristOx, Onyx II): 9600 baud, 8N1, one frame a second.
 
 Format 1 is 3 bytes: status, pulse, SpO2. Format 8 adds a second status byte. The first byte alone has bit 7 set; there
-is no checksum, so that a value is the median of three frames in a row (see `streams.MedianOfThree`).
+is no checksum, so that a value is the median of five frames in a row (see `streams.MedianOfNeighbours`): of twelve
+bytes of noise, two in a row look like frames too often for three.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from bedside_profiles.members import Members, shared, steps_of
 from bedside_profiles.numbers import Special
 from bedside_profiles.profile import Decoded, EncodeError, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
-from bedside_profiles.streams import NO_FRAME, FrameStream, MedianOfThree, Outcomes
+from bedside_profiles.streams import NO_FRAME, FrameStream, MedianOfNeighbours, Outcomes
 
 NAME = "serial.nonin_df8"
 NAME_1 = "serial.nonin_df1"
@@ -82,10 +83,10 @@ def frame_problem(frame: bytes) -> str | None:
 
 
 class Df8Framer:
-    """Finds frames of 4 bytes, or of 3 in format 1, and believes three in a row."""
+    """Finds frames of 4 bytes, or of 3 in format 1, and believes five in a row."""
 
     def __init__(self, name: str = NAME, size: int = _BYTES) -> None:
-        self._believed = MedianOfThree(settling=2)
+        self._believed = MedianOfNeighbours(in_a_row=5)
         self._stream = FrameStream(
             name,
             size_of=lambda data: size if data[0] & _ALWAYS else NO_FRAME,
