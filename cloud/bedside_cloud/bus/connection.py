@@ -2,8 +2,9 @@
 only importer of nats."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -128,6 +129,44 @@ class Bus:
         await self.client.subscribe(subject, queue=queue, cb=on_message)
         await self.link.check_permitted()
 
+    async def confirm(self, subject: str, handler: Callable[[], Awaitable[None]]) -> None:
+        """Call `handler` for each message, beside others, and tell who asked (`confirmed_by`) once it is through.
+
+        NotPermittedError when the map does not allow it. After a handler that raises nothing is confirmed.
+        """
+
+        async def confirmed(message: Msg) -> None:
+            try:
+                await handler()
+                if message.reply:
+                    await message.respond(b"")
+            except Exception as failure:  # it must not end the listening
+                LOG.warning("not_confirmed subject=%s cause=%s", subject, type(failure).__name__)
+
+        async def on_message(message: Msg) -> None:
+            self._start(confirmed(message))
+
+        await self.client.subscribe(subject, cb=on_message)
+        await self.link.check_permitted()
+
+    async def confirmed_by(self, subject: str, message: Message, *, most: int, timeout_seconds: float) -> int:
+        """Fan out a message and count who confirms it: until `most` have, or the time is over."""
+        inbox, confirmed = self.client.new_inbox(), 0
+        subscription = await self.client.subscribe(inbox, max_msgs=most)
+        try:
+            await self.client.publish(subject, message.model_dump_json().encode(), reply=inbox)
+            async with asyncio.timeout(timeout_seconds):
+                while confirmed < most:
+                    await subscription.next_msg(timeout=None)
+                    confirmed += 1
+        except (nats.errors.Error, TimeoutError) as cause:
+            honour_cancellation()
+            LOG.info("not_confirmed subject=%s by=%d of=%d cause=%s", subject, confirmed, most, type(cause).__name__)
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+        return confirmed
+
     async def serve(self, endpoints: tuple[Endpoint[Any, Any], ...]) -> None:
         """Answer requests as a NATS micro service, so that discovery, statistics and load sharing come with it.
 
@@ -145,11 +184,14 @@ class Bus:
 
     def _beside(self, endpoint: Endpoint[Any, Any]) -> Callable[[Request], Awaitable[None]]:
         async def start(request: Request) -> None:
-            task = asyncio.create_task(_answer(endpoint, request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(_answer(endpoint, request))
 
         return start
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def _answer(endpoint: Endpoint[Any, Any], request: Request) -> None:

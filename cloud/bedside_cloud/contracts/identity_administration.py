@@ -20,10 +20,11 @@ HUB_ACCESS = "identity.hubs.list"
 """`Empty` → `HubAccessList`."""
 
 HUB_ACCESS_SET = "identity.hubs.set_access"
-"""`HubAccessRequest` → `HubAccessEntry`, after the commit; 404 for a hub that never enrolled."""
+"""`HubAccessRequest` → `HubAccessAnswer`, after the commit; 404 for a hub that never enrolled."""
 
 CHANGED = "identity.changed"
-"""Fan-out of `IdentityChanged` after every commit that changes who is let in. A hint: it is also looked for in turn."""
+"""Fan-out of `IdentityChanged` after every commit that changes who is let in. Each replica of identity confirms it once
+it decides by it. A lost one is made good in turn."""
 
 HUB_ENROLLED = "identity.hub.enrolled"
 """Fan-out of `HubEnrolled` after the commit. A hint: a hub also shows itself by its first status."""
@@ -91,6 +92,14 @@ class HubAccessEntry(Message):
     enrolled_at_ms: int
     certificate_ends_ms: int
     oversized: int = 0
+
+
+class HubAccessAnswer(Message):
+    """`everywhere` is False when not every replica of identity has confirmed that it decides by this now; one that is
+    cut off from the database does so once it is back."""
+
+    hub: HubAccessEntry
+    everywhere: bool
 
 
 class HubAccessList(Message):

@@ -22,7 +22,8 @@ from bedside_cloud.errors import OperatorError
 ACCOUNT = "BEDSIDE"
 SYSTEM_ACCOUNT = "SYS"
 SYSTEM_USER = "identity-system"
-"""Identity's second bus user: in the broker's system account, only to find and cut connections of hubs."""
+"""Identity's second bus user: in the broker's system account, only to find and cut connections of hubs, and to count
+the replicas that listen."""
 
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """A client that sends more is cut. Batches are at most 256 KiB; the rest is headroom for what wraps them."""
@@ -31,7 +32,7 @@ AUTHORIZATION_SECONDS = 3
 """How long a hub's connection may wait for identity's answer."""
 
 SYSTEM_PERMISSIONS = Permissions(
-    publish=("$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.*.KICK"),
+    publish=("$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.PING.SUBSZ", "$SYS.REQ.SERVER.*.KICK"),
     subscribe=(f"_INBOX.{SYSTEM_USER}.>", f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"),
 )
 

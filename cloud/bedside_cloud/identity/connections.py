@@ -32,12 +32,19 @@ class Connections:
         self._system = system
 
     async def cut(self, hub_id: str) -> None:
-        """Disconnect the hub wherever it is connected. A broker that does not answer has no connections either."""
+        """Disconnect the hub wherever it is connected, or is just being let in: the broker lists those too. A broker
+        that does not answer has no connections either."""
         for client_id in (hub_id, hub_id + RENEWAL_SUFFIX):
             try:
                 await self._cut(client_id)
             except BusError as cause:
                 LOG.warning("cut_failed hub=%s cause=%s", hub_id, cause)
+
+    async def listeners(self, subject: str) -> int:
+        """How many of the services' connections listen on a subject. BusError when the broker does not answer."""
+        question = json.dumps({"subscriptions": True, "account": ACCOUNT, "test": subject}).encode()
+        reply = json.loads(await self._system.request_bytes("$SYS.REQ.SERVER.PING.SUBSZ", question))
+        return int(reply["data"]["total"])
 
     async def _cut(self, client_id: str) -> None:
         question = json.dumps({"mqtt_client": client_id}).encode()

@@ -19,7 +19,7 @@ from bedside_cloud.contracts.identity import (
 from bedside_cloud.contracts.identity_administration import (
     ClaimAnswer,
     ClaimRequest,
-    HubAccessEntry,
+    HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
     PeopleAnswer,
@@ -44,7 +44,8 @@ LONGEST_NAME = 64
 
 
 class Endpoints:
-    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
+    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer; `changed` tells
+    whether every replica decides by it now."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Endpoints:
         root: Certificate,
         tokens: Tokens,
         clock: Callable[[], datetime],
-        changed: Callable[[int], Awaitable[None]],
+        changed: Callable[[int], Awaitable[bool]],
         enrolled: Callable[[str], Awaitable[None]],
     ) -> None:
         self._database = database
@@ -157,15 +158,16 @@ class Endpoints:
         async with self._database.transaction() as connection:
             return HubAccessList(hubs=await store.hubs(connection))
 
-    async def set_access(self, request: HubAccessRequest) -> HubAccessEntry:
+    async def set_access(self, request: HubAccessRequest) -> HubAccessAnswer:
         async with self._database.transaction() as connection:
             if not await store.set_access(connection, request.hub_id, request.access, self._clock()):
                 raise RefusedError(404, "No such hub has enrolled, or it is revoked and has to enrol again.")
             version = await store.next_version(connection)
             entries = await store.hubs(connection)
         LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
-        await self._changed(version)
-        return next(entry for entry in entries if entry.hub_id == request.hub_id)
+        everywhere = await self._changed(version)
+        entry = next(entry for entry in entries if entry.hub_id == request.hub_id)
+        return HubAccessAnswer(hub=entry, everywhere=everywhere)
 
 
 def _checked_hub_id(hub_id: str) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.bus.errors import BusError
 from bedside_cloud.contracts.identity_administration import CHANGED, HUB_ENROLLED, HubEnrolled, IdentityChanged
 from bedside_cloud.database.pool import Database, unavailable
 from bedside_cloud.engines.certificates.authority import derived_key
@@ -22,6 +23,9 @@ LOG = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 10.0
 """How often the snapshot is looked for although nobody said that it changed: the bound on a lost hint."""
+
+CONFIRM_SECONDS = 1.0
+"""How long a change waits for every replica to decide by it."""
 
 
 def utc_now() -> datetime:
@@ -43,21 +47,36 @@ async def main(settings: ServiceSettings) -> None:
             return await store.snapshot(connection)
 
     async with Bus.open(settings.bus) as bus, Bus.open(settings.system_bus) as system:
-        snapshots = Snapshots(settings.folder / "snapshot.json", fetch, Connections(system).cut)
+        connections = Connections(system)
+        snapshots = Snapshots(settings.folder / "snapshot.json", fetch, connections.cut)
         keeper = Doorkeeper(snapshots, settings.secrets["bus.callout"].reveal(), utc_now)
+        hinted = asyncio.Event()
+
+        async def on_changed() -> None:
+            try:
+                await snapshots.refresh()
+            except (*unavailable, TimeoutError):
+                hinted.set()
+                raise
+
+        # Before the first answer: who lets hubs in is asked to confirm what changed.
+        await bus.confirm(CHANGED, on_changed)
         await keeper.attend(bus)
         async with Database.open(settings.database, (Path(__file__).parent / "schema",)) as database:
             opened.set_result(database)
             await snapshots.refresh()
-            hinted = asyncio.Event()
 
-            async def on_changed(_subject: str, _body: bytes) -> None:
-                hinted.set()
-
-            async def changed(version: int) -> None:
+            async def changed(version: int) -> bool:
                 await snapshots.refresh()
-                await bus.publish(CHANGED, IdentityChanged(version=version))
-                await bus.client.flush()
+                try:
+                    replicas = await connections.listeners(CHANGED)
+                except BusError as cause:
+                    LOG.warning("replicas_not_counted cause=%s", cause)
+                    return False
+                message = IdentityChanged(version=version)
+                return replicas == await bus.confirmed_by(
+                    CHANGED, message, most=replicas, timeout_seconds=CONFIRM_SECONDS
+                )
 
             async def enrolled(hub_id: str) -> None:
                 await bus.publish(HUB_ENROLLED, HubEnrolled(hub_id=hub_id))
@@ -73,7 +92,6 @@ async def main(settings: ServiceSettings) -> None:
                 except unavailable as cause:
                     LOG.warning("oversized_not_counted hub=%s cause=%s", hub_id, type(cause).__name__)
 
-            await bus.subscribe(CHANGED, on_changed)
             await system.subscribe(DISCONNECTS, on_disconnect, queue="identity")
             issuing = settings.certificates.issuing(settings.secrets["ca.issuing"].reveal())
             tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))

@@ -69,13 +69,20 @@ class Snapshots:
         self._fetch = fetch
         self._shut_out = shut_out
         self._one_at_a_time = asyncio.Lock()
+        self._begun, self._taken_over = 0, 0
         self.current = read_snapshot(path)
 
     async def refresh(self) -> None:
         """Take over what the database has now. Raises what the database raises when it is away."""
+        asked = self._begun
         # An older answer must not overtake a newer one.
         async with self._one_at_a_time:
+            if self._taken_over > asked:
+                # What others asked for meanwhile was fetched after our question too: many at once cost one or two.
+                return
+            self._begun += 1
             before, after = self.current, await self._fetch()
+            self._taken_over = self._begun
             if after == before:
                 return
             self.current = after

@@ -13,7 +13,7 @@ from bedside_cloud.contracts.identity_administration import (
     Access,
     ClaimAnswer,
     ClaimRequest,
-    HubAccessEntry,
+    HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
 )
@@ -150,8 +150,13 @@ def hub_revoke(
 
 
 def _set_access(state: Path, hub_id: str, access: Access) -> None:
-    entry = ask(state, HUB_ACCESS_SET, HubAccessRequest(hub_id=hub_id, access=access), HubAccessEntry)
-    say(f"{entry.hub_id} is {entry.access.value}.")
+    answer = ask(state, HUB_ACCESS_SET, HubAccessRequest(hub_id=hub_id, access=access), HubAccessAnswer)
+    say(f"{answer.hub.hub_id} is {answer.hub.access.value}.")
+    if not answer.everywhere:
+        say(
+            "Not every replica of identity has confirmed this: it may decide by the old state until it reaches the "
+            "database again. Run `bedside-cloud fleet hub list`, and this command once more if it stays so."
+        )
 
 
 @device.command("list")
