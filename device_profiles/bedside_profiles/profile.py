@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bedside_profiles.bounds import Name
+from bedside_profiles.conversation import Converse
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.readings import Measurement, Metric
 
@@ -129,7 +130,8 @@ class BleProfile:
     dead; None for a device that only speaks after a measurement. `names` are words, lower case, by which a device of
     this kind is known among others with the same service; none are needed where the service is its own. `commands` are
     the characteristics that a hub writes to, and `decode_command` says what a hub's frame means. `also_services` are
-    services of other models that have the same characteristics.
+    services of other models that have the same characteristics. `converse` begins what a hub says to the device; None
+    for one that speaks by itself.
     """
 
     name: Name
@@ -143,6 +145,7 @@ class BleProfile:
     commands: tuple[str, ...] = ()
     decode_command: Callable[[bytes], Decoded] | None = None
     also_services: tuple[str, ...] = ()
+    converse: Converse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,7 @@ class SerialProfile:
 
     `silence_seconds` is how long the open line may say nothing before it is closed and opened again; None for a device
     that is asked. `names` are words, lower case, by which a device of this kind is known. `decode_command` says
-    what a hub's frame means.
+    what a hub's frame means, and `converse` begins what a hub says.
     """
 
     name: Name
@@ -224,6 +227,7 @@ class SerialProfile:
     silence_seconds: float | None
     names: tuple[str, ...] = ()
     decode_command: Callable[[bytes], Decoded] | None = None
+    converse: Converse | None = None
 
 
 Profile = BleProfile | SerialProfile
