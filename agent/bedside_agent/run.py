@@ -9,7 +9,7 @@ import random
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bedside_agent.buffer.store import GENERATION, Store
 from bedside_agent.clock import Clock, SystemClock
 from bedside_agent.collect.station import Station
 from bedside_agent.errors import DamagedStoreError, StoreError
-from bedside_agent.health import Report, answering
+from bedside_agent.health import REPORT, Report, answering
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
 from bedside_agent.progress import Progress, patience_ms
@@ -77,7 +77,7 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
         times = await _time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
-        async with answering(state, memory, agent.report):
+        async with answering(state, memory, {REPORT: agent.answer}):
             await agent.run(stop, notifier)
 
 
@@ -231,6 +231,10 @@ class Agent:
             "alerts": [to_map(notice) for notice in self._alerts.notices],
             "devices": [to_map(device) for device in self._station.statuses()],
         }
+
+    async def answer(self, _question: Mapping[str, Any]) -> AsyncGenerator[Report, None]:
+        """The report, for who asks over the socket."""
+        yield self.report()
 
     def _tls_context(self) -> ssl.SSLContext:
         return self._identity.tls_context(None if self._times.kernel_knows_time() else self._times.floor_ms)
