@@ -115,6 +115,6 @@ SERVICES: tuple[Service, ...] = (
 """What devices have beside their own: battery, clock, name plate."""
 
 
-def profile_named(name: str) -> Profile | None:
-    """The profile of that name among those that a hub connects to; None when there is none."""
-    return next((profile for profile in CATALOGUE if profile.name == name), None)
+def profile_named(name: str) -> Profile | AdvertProfile | None:
+    """The profile of that name among those that a hub connects to or hears; None when there is none."""
+    return next((profile for profile in (*CATALOGUE, *ADVERTS) if profile.name == name), None)

@@ -177,6 +177,7 @@ class AdvertProfile:
 
     `decode` raises `DecodeError`. `service_uuid` names its service data, `company` its manufacturer data (the Bluetooth
     SIG's number); one of them is None. `encode(measurements)` gives the payload and raises `EncodeError`.
+    One with `needs_bind_key` is encrypted, with 16 bytes that the maker's app knows.
     """
 
     name: Name
@@ -186,6 +187,7 @@ class AdvertProfile:
     decode: Callable[[Advert], Decoded]
     encode: Callable[[Sequence[Measurement]], bytes]
     names: tuple[str, ...] = ()
+    needs_bind_key: bool = False
 
 
 class Framer(Protocol):

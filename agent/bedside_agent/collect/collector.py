@@ -9,10 +9,11 @@ import asyncio
 from dataclasses import dataclass
 
 from bedside_agent.clock import Clock, Instant
+from bedside_agent.collect.adverts import Adverts
 from bedside_agent.collect.notices import Notice, NoticeKind, Report
 from bedside_agent.collect.sink import Sink
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import BleProfile, Decoded, Framer, Listener, NoReading, Profile
+from bedside_profiles.profile import Decoded, Framer, Listener, NoReading, Profile, SerialProfile
 from bedside_profiles.readings import Measurement
 
 QUEUE_FRAMES = 1024
@@ -35,7 +36,7 @@ class Collector:
     def __init__(
         self,
         device_id: str,
-        profile: Profile,
+        profile: Profile | Adverts,
         sink: Sink,
         clock: Clock,
         report: Report,
@@ -105,7 +106,7 @@ class Collector:
 
     def _listen(self) -> Listener:
         profile = self._profile
-        return profile.listen() if isinstance(profile, BleProfile) else _Line(profile.framer())
+        return _Line(profile.framer()) if isinstance(profile, SerialProfile) else profile.listen()
 
     def _keep(self, decoded: Decoded) -> None:
         if not decoded.measurements:

@@ -1,9 +1,12 @@
 """A device as the hub's settings name it."""
 
+import re
 from dataclasses import dataclass
 
 from bedside_profiles.catalogue import profile_named
-from bedside_profiles.profile import BleProfile, SerialProfile
+from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
+
+_BIND_KEY = re.compile("[0-9A-Fa-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,7 @@ class DeviceEntry:
 
     `profile` is a name of the catalogue. A Bluetooth device is found by its `address`, or by the profile's service
     together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`.
+    `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
     """
 
     device_id: str
@@ -19,6 +23,7 @@ class DeviceEntry:
     address: str | None = None
     advertised_name: str | None = None
     port: str | None = None
+    bind_key: str | None = None
 
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
@@ -36,4 +41,13 @@ class DeviceEntry:
                 found.append(f"device {self.device_id}: a serial device needs its port")
             if self.address is not None or self.advertised_name is not None:
                 found.append(f"device {self.device_id}: a serial device has no Bluetooth address or name")
+        if isinstance(profile, AdvertProfile):
+            if self.address is None:
+                found.append(f"device {self.device_id}: a device that only advertises needs its address")
+            if self.advertised_name is not None or self.port is not None:
+                found.append(f"device {self.device_id}: a device that only advertises has an address and nothing else")
+            if profile.needs_bind_key and self.bind_key is None:
+                found.append(f"device {self.device_id}: it encrypts what it says; give its bind_key")
+        if self.bind_key is not None and _BIND_KEY.fullmatch(self.bind_key) is None:
+            found.append(f"device {self.device_id}: a bind_key is 32 hexadecimal digits")
         return tuple(found)

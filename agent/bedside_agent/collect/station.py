@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bedside_agent.clock import Clock
+from bedside_agent.collect.adverts import Adverts
 from bedside_agent.collect.collector import Collector
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind, Report
 from bedside_agent.collect.sink import Sink
+from bedside_agent.radio.advert_session import AdvertSession
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.session import RadioSession
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
-from bedside_profiles.profile import BleProfile
+from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
 
 DRAIN_SECONDS = 5.0
@@ -47,75 +49,134 @@ class Station:
         report: Report,
         jitter: random.Random,
     ) -> None:
+        self._central = central
+        self._open_port = open_port
+        self._sink = sink
         self._clock = clock
         self._report = report
-        self._devices: list[tuple[DeviceEntry, Collector, _Session]] = []
-        for entry in entries:
-            profile = profile_named(entry.profile)
-            if entry.problems() or profile is None:
-                raise ValueError("; ".join(entry.problems()))
-            collector = Collector(entry.device_id, profile, sink, clock, report)
-            session: _Session
-            if isinstance(profile, BleProfile):
-                if central is None:
-                    raise ValueError(f"device {entry.device_id}: a Bluetooth device needs a radio")
-                target = Target(profile.service_uuid, entry.address, entry.advertised_name)
-                session = RadioSession(
-                    target, profile, central, collector, self._teller(entry.device_id), jitter=jitter
-                )
-            else:
-                assert entry.port is not None  # noqa: S101 - `problems` asks for it
-                session = SerialSession(
-                    entry.port, profile, open_port, collector, self._teller(entry.device_id), jitter=jitter
-                )
-            self._devices.append((entry, collector, session))
+        self._jitter = jitter
+        self._devices = [self._device(entry) for entry in entries]
+        self._groups: tuple[asyncio.TaskGroup, asyncio.TaskGroup] | None = None
 
     async def run(self) -> None:
         """Read all devices until cancelled; then disconnect them and let the sink take what was heard."""
         async with asyncio.TaskGroup() as collecting:
-            collectors = [collecting.create_task(collector.run()) for _, collector, _ in self._devices]
             try:
                 async with asyncio.TaskGroup() as sessions:
-                    for _, _, session in self._devices:
-                        sessions.create_task(session.run())
-                    sessions.create_task(asyncio.Event().wait())  # no devices, or all given up: still running
+                    self._groups = (collecting, sessions)
+                    for device in self._devices:
+                        device.start(*self._groups)
+                    # No devices, or all given up: still running.
+                    await asyncio.Event().wait()
             finally:
-                await self._drain(collectors)
-                for task in collectors:
-                    task.cancel()
+                self._groups = None
+                await self._drain(self._devices)
+                for device in self._devices:
+                    device.end_collecting()
 
-    async def _drain(self, collectors: Sequence[asyncio.Task[None]]) -> None:
+    async def change(self, entries: Sequence[DeviceEntry]) -> None:
+        """Read these devices from now on; one whose entry stays the same is not disturbed.
+
+        Returns once the sink has what those that go have said.
+        """
+        wanted = {entry.device_id: entry for entry in entries}
+        going = [device for device in self._devices if wanted.get(device.entry.device_id) != device.entry]
+        staying = [device for device in self._devices if device not in going]
+        there = {device.entry.device_id for device in staying}
+        coming = [self._device(entry) for entry in entries if entry.device_id not in there]
+        self._devices = [*staying, *coming]
+        for device in going:
+            await device.end_session()
+        await self._drain(going)
+        for device in going:
+            device.end_collecting()
+        if self._groups is not None:
+            for device in coming:
+                device.start(*self._groups)
+
+    def _device(self, entry: DeviceEntry) -> "_Device":
+        profile = profile_named(entry.profile)
+        if entry.problems() or profile is None:
+            raise ValueError("; ".join(entry.problems()))
+        heard_as = (
+            Adverts(profile, entry.address or "", None if entry.bind_key is None else bytes.fromhex(entry.bind_key))
+            if isinstance(profile, AdvertProfile)
+            else profile
+        )
+        collector = Collector(entry.device_id, heard_as, self._sink, self._clock, self._report)
+        return _Device(entry, collector, self._session(entry, profile, collector))
+
+    def _session(
+        self, entry: DeviceEntry, profile: BleProfile | SerialProfile | AdvertProfile, collector: Collector
+    ) -> "_Session":
+        teller = _Teller(entry.device_id, self._clock, self._report)
+        if isinstance(profile, SerialProfile):
+            assert entry.port is not None  # noqa: S101 - `problems` asks for it
+            return SerialSession(entry.port, profile, self._open_port, collector, teller, jitter=self._jitter)
+        if self._central is None:
+            raise ValueError(f"device {entry.device_id}: a Bluetooth device needs a radio")
+        if isinstance(profile, AdvertProfile):
+            assert entry.address is not None  # noqa: S101 - `problems` asks for it
+            return AdvertSession(profile, entry.address, self._central, collector, teller, jitter=self._jitter)
+        target = Target(profile.service_uuid, entry.address, entry.advertised_name)
+        return RadioSession(target, profile, self._central, collector, teller, jitter=self._jitter)
+
+    async def _drain(self, devices: Sequence["_Device"]) -> None:
         """Let the sink take what was heard; a collector that has ended (its sink failed) has nobody to wait for."""
-        draining = [
-            asyncio.create_task(collector.drain())
-            for (_, collector, _), task in zip(self._devices, collectors, strict=True)
-            if not task.done()
-        ]
-        if not draining:
-            return
-        _, undrained = await asyncio.wait(draining, timeout=DRAIN_SECONDS)
-        for drain in undrained:
-            drain.cancel()
-        for entry, collector, _ in self._devices:
-            if collector.waiting:
-                fields = {"count": str(collector.waiting)}
-                self._report(Notice(entry.device_id, NoticeKind.READINGS_DROPPED, self._clock.now(), fields))
+        draining = [asyncio.create_task(device.collector.drain()) for device in devices if device.is_collecting]
+        if draining:
+            _, undrained = await asyncio.wait(draining, timeout=DRAIN_SECONDS)
+            for drain in undrained:
+                drain.cancel()
+        for device in devices:
+            if device.collector.waiting:
+                fields = {"count": str(device.collector.waiting)}
+                self._report(Notice(device.entry.device_id, NoticeKind.READINGS_DROPPED, self._clock.now(), fields))
 
     def statuses(self) -> tuple[DeviceStatus, ...]:
         """Each device's link and newest reading, for the hub's status message and its pages."""
         return tuple(
             DeviceStatus(
-                device_id=entry.device_id,
-                profile=entry.profile,
-                link=session.link,
-                last_reading_ms=None if collector.last_heard is None else collector.last_heard.utc_ms,
-                battery_percent=collector.battery_percent,
+                device_id=device.entry.device_id,
+                profile=device.entry.profile,
+                link=device.session.link,
+                last_reading_ms=None if (heard := device.collector.last_heard) is None else heard.utc_ms,
+                battery_percent=device.collector.battery_percent,
             )
-            for entry, collector, session in self._devices
+            for device in self._devices
         )
 
-    def _teller(self, device_id: str) -> "_Teller":
-        return _Teller(device_id, self._clock, self._report)
+
+class _Device:
+    """One device and its two tasks, while the station runs."""
+
+    def __init__(self, entry: DeviceEntry, collector: Collector, session: _Session) -> None:
+        self.entry = entry
+        self.collector = collector
+        self.session = session
+        self._collecting: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether what was heard is still handed to the sink."""
+        return self._collecting is not None and not self._collecting.done()
+
+    def start(self, collecting: asyncio.TaskGroup, sessions: asyncio.TaskGroup) -> None:
+        """Read it from now on."""
+        self._collecting = collecting.create_task(self.collector.run())
+        self._reading = sessions.create_task(self.session.run())
+
+    async def end_session(self) -> None:
+        """Disconnect it."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+
+    def end_collecting(self) -> None:
+        """Hand nothing more to the sink."""
+        if self._collecting is not None:
+            self._collecting.cancel()
 
 
 class _Teller:

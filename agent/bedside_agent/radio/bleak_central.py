@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bleak import BleakAdapter, BleakScanner
+from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
@@ -60,9 +61,11 @@ class BleakCentral:
         self._watch = _watch_over_bluez(self._on_gone) if radio is None else None
         self._links: set[BleakLink] = set()
         self._waiting: dict[asyncio.Future[Found], Target] = {}
+        self._listening: dict[asyncio.Future[None], Callable[[Found], None]] = {}
         self._devices: dict[str, BLEDevice] = {}
         self._scanner: BleakScanner | None = None
         self._scanner_is_deaf = False
+        self._scanner_tells_all = False
         self._scanner_lock = asyncio.Lock()
         self._heard_at = float("-inf")
         self._heard: dict[str, tuple[float, Found, BLEDevice]] = {}
@@ -73,14 +76,26 @@ class BleakCentral:
         """See `central.Central`."""
         heard: dict[str, Found] = {}
 
-        def on_advertisement(device: BLEDevice, data: AdvertisementData) -> None:
-            heard[device.address] = _found(device, data)
+        def hear(found: Found) -> None:
+            heard[found.address] = found
 
-        with translated("scan", seconds):
-            async with asyncio.timeout(seconds + SCAN_START_SECONDS):
-                async with BleakScanner(on_advertisement, backend=self._scanner_backend):
-                    await asyncio.sleep(seconds)
+        await self.listen(hear, seconds=seconds)
         return tuple(sorted(heard.values(), key=lambda found: -found.rssi_dbm))
+
+    async def listen(self, hear: Callable[[Found], None], *, seconds: float) -> None:
+        """See `central.Central`."""
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._listening[gone] = hear
+        try:
+            await self._scan_while_wanted()
+            async with asyncio.timeout(seconds):
+                await gone
+        except TimeoutError:
+            await self._give_up_silent_scanner(seconds)
+        finally:
+            del self._listening[gone]
+            await self._scan_while_wanted()
 
     async def find(self, target: Target, *, timeout_seconds: float) -> Found:
         """See `central.Central`."""
@@ -141,17 +156,20 @@ class BleakCentral:
     async def _scan_while_wanted(self) -> None:
         """Start the scanner when somebody searches, stop it when nobody does. Only starting can fail."""
         async with self._scanner_lock:
-            if self._scanner_is_deaf:
+            if self._scanner_is_deaf or (self._listening and not self._scanner_tells_all):
                 await self._stop_scanner()
-            if self._waiting and self._scanner is None:
+            wanted = bool(self._waiting or self._listening)
+            if wanted and self._scanner is None:
                 with translated("start of the scan", SCAN_START_SECONDS):
                     if self._watch is not None:
                         await self._watch.begin()
-                    scanner = BleakScanner(self._on_advertisement, backend=self._scanner_backend)
+                    # Who is searched for is named once; who says something new in each advertisement is heard out.
+                    everything: BlueZScannerArgs = {"filters": {"DuplicateData": bool(self._listening)}}
+                    scanner = BleakScanner(self._on_advertisement, bluez=everything, backend=self._scanner_backend)
                     async with asyncio.timeout(SCAN_START_SECONDS):
                         await scanner.start()
-                    self._scanner = scanner
-            elif not self._waiting:
+                    self._scanner, self._scanner_tells_all = scanner, bool(self._listening)
+            elif not wanted:
                 await self._stop_scanner()
 
     def _taken(self) -> frozenset[str]:
@@ -209,7 +227,8 @@ class BleakCentral:
             return
         self._scanner_is_deaf = True
         self._heard.clear()
-        for future in self._waiting:
+        futures: list[asyncio.Future[Any]] = [*self._waiting, *self._listening]
+        for future in futures:
             if not future.done():
                 future.set_exception(RadioUnavailableError(reason))
 
@@ -232,6 +251,8 @@ class BleakCentral:
     def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         found = _found(device, data)
+        for hear in self._listening.values():
+            hear(found)
         if found.address in self._taken():
             return
         self._heard[found.address] = (self._heard_at, found, device)
@@ -260,4 +281,11 @@ async def _taken_back(link: BleakLink, attempt: asyncio.Task[None]) -> None:
 
 
 def _found(device: BLEDevice, data: AdvertisementData) -> Found:
-    return Found(device.address, data.local_name or device.name, tuple(data.service_uuids), data.rssi)
+    return Found(
+        device.address,
+        data.local_name or device.name,
+        tuple(data.service_uuids),
+        data.rssi,
+        dict(data.service_data),
+        dict(data.manufacturer_data),
+    )

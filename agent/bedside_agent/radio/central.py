@@ -10,8 +10,8 @@ RadioError
 └── CharacteristicMissingError  the device does not have what its profile requires
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bedside_profiles.errors import BedsideError
@@ -97,12 +97,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One advertiser. `rssi_dbm` is the received signal strength."""
+    """One advertiser. `rssi_dbm` is the received signal strength; `service_data` is by UUID, 128 bit, lower case, and
+    `company_data` by the Bluetooth SIG's number of the company."""
 
     address: str
     name: str | None
     service_uuids: tuple[str, ...]
     rssi_dbm: int
+    service_data: Mapping[str, bytes] = field(default_factory=dict)
+    company_data: Mapping[int, bytes] = field(default_factory=dict)
 
 
 class Link(Protocol):
@@ -142,6 +145,10 @@ class Central(Protocol):
 
     async def scan(self, *, seconds: float) -> tuple[Found, ...]:
         """Everything that advertises now, strongest first."""
+        ...
+
+    async def listen(self, hear: Callable[[Found], None], *, seconds: float) -> None:
+        """Have `hear`, which must not block, called with each advertisement, for that long."""
         ...
 
     async def find(self, target: Target, *, timeout_seconds: float) -> Found:

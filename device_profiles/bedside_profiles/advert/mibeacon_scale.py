@@ -174,4 +174,5 @@ PROFILE = AdvertProfile(
     company=None,
     decode=decode,
     encode=encode,
+    needs_bind_key=True,
 )

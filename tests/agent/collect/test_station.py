@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import ManualClock
+from tests.support.shelf import Row, Shelf
 from tests.support.virtual_radio import until
 
 from bedside_agent.clock import Instant
@@ -22,26 +23,6 @@ from bedside_sim.faults import Flapping
 from bedside_sim.journal import Journal, read_journal
 from bedside_sim.patients import Scenario
 from bedside_sim.world import World, WorldSettings
-
-Row = tuple[str, str, float | None, str]
-
-
-class Shelf:
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.charges: dict[str, int] = {}
-
-    async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
-        self.rows += [
-            (device_id, measurement.metric.value, measurement.value, measurement.modality.value)
-            for measurement in measurements
-        ]
-
-    def sensor_off(self, device_id: str, heard_at: Instant) -> None:
-        self.rows.append((device_id, "sensor off", None, ""))
-
-    def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
-        self.charges[device_id] = percent
 
 
 def by_device(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError, InvalidStateError
 from bumble.device import Advertisement, Connection, Peer
 from bumble.gatt import GATT_GENERIC_ACCESS_SERVICE
-from dbus_fast.annotations import DBusBool, DBusInt16, DBusObjectPath, DBusStr
+from dbus_fast import Variant
+from dbus_fast.annotations import DBusBool, DBusDict, DBusInt16, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 from tests.support.bluez.gatt import READ, GattCharacteristic, GattDescriptor, GattService, Strings, uuid_text
 from tests.support.bluez.refusals import in_progress, not_ready, refusal
@@ -23,6 +24,13 @@ _UUID_LISTS = (
     AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
 )
 _NAMES = (AdvertisingData.Type.COMPLETE_LOCAL_NAME, AdvertisingData.Type.SHORTENED_LOCAL_NAME)
+_SERVICE_DATA = (
+    AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID,
+    AdvertisingData.Type.SERVICE_DATA_128_BIT_UUID,
+)
+_COMPANY_DATA = (AdvertisingData.Type.MANUFACTURER_SPECIFIC_DATA,)
+
+ByCompany = Annotated[dict[int, Variant], DBusSignature("a{qv}")]
 
 
 class Adapter(Protocol):
@@ -50,6 +58,8 @@ class RemoteDevice(ServiceInterface):
         self._address_on_air = advertisement.address
         self._names: list[str] = []
         self._uuids: list[str] = []
+        self._service_data: dict[str, Variant] = {}
+        self._company_data: dict[int, Variant] = {}
         self._rssi = 0
         self._take_over(advertisement)
         self._attempt: asyncio.Task[Connection] | None = None
@@ -62,7 +72,14 @@ class RemoteDevice(ServiceInterface):
     def hear(self, advertisement: Advertisement) -> None:
         """It advertises again."""
         self._take_over(advertisement)
-        self.emit_properties_changed({"RSSI": self._rssi, "UUIDs": self._uuids})
+        self.emit_properties_changed(
+            {
+                "RSSI": self._rssi,
+                "UUIDs": self._uuids,
+                "ServiceData": self._service_data,
+                "ManufacturerData": self._company_data,
+            }
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -161,6 +178,8 @@ class RemoteDevice(ServiceInterface):
         self._names = all_of(_NAMES) or self._names
         heard = [uuid_text(uuid) for uuids in all_of(_UUID_LISTS) for uuid in uuids]
         self._uuids = list(dict.fromkeys([*self._uuids, *heard]))
+        self._service_data |= {uuid_text(uuid): Variant("ay", bytes(data)) for uuid, data in all_of(_SERVICE_DATA)}
+        self._company_data |= {company: Variant("ay", bytes(data)) for company, data in all_of(_COMPANY_DATA)}
         self._rssi = advertisement.rssi
 
     @dbus_property(READ, name="Address")
@@ -210,6 +229,14 @@ class RemoteDevice(ServiceInterface):
     @dbus_property(READ, name="UUIDs")
     def uuids(self) -> Strings:
         return self._uuids
+
+    @dbus_property(READ, name="ServiceData")
+    def service_data(self) -> DBusDict:
+        return self._service_data
+
+    @dbus_property(READ, name="ManufacturerData")
+    def manufacturer_data(self) -> ByCompany:
+        return self._company_data
 
     @dbus_property(READ, name="RSSI")
     def rssi(self) -> DBusInt16:

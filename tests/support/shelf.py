@@ -1,0 +1,29 @@
+"""A sink that keeps what it is given, for tests of the collecting side."""
+
+from bedside_agent.clock import Instant
+from bedside_profiles.readings import Measurement
+
+Row = tuple[str, str, float | None, str]
+"""Device, metric, value, modality."""
+
+
+class Shelf:
+    """See `sink.Sink`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.measurements: list[Measurement] = []
+        self.charges: dict[str, int] = {}
+
+    async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
+        self.measurements += measurements
+        self.rows += [
+            (device_id, measurement.metric.value, measurement.value, measurement.modality.value)
+            for measurement in measurements
+        ]
+
+    def sensor_off(self, device_id: str, heard_at: Instant) -> None:
+        self.rows.append((device_id, "sensor off", None, ""))
+
+    def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
+        self.charges[device_id] = percent
