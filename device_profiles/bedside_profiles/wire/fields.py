@@ -26,11 +26,20 @@ Decoder = Callable[[object, str], Any]
 def to_map(message: object) -> dict[str, object]:
     """The map of a message; fields that hold their default are left out."""
     result: dict[str, object] = {}
-    for field in dataclasses.fields(message):  # type: ignore[arg-type]  # a message is a dataclass instance
-        value = getattr(message, field.name)
-        if value != field.default:
-            result[field.name] = _plain(value)
+    for name, default in _defaults(type(message)):
+        value = getattr(message, name)
+        if value != default:
+            result[name] = _plain(value)
     return result
+
+
+def _defaults(message: type) -> tuple[tuple[str, object], ...]:
+    if message not in _found_defaults:
+        _found_defaults[message] = tuple([(field.name, field.default) for field in dataclasses.fields(message)])
+    return _found_defaults[message]
+
+
+_found_defaults: dict[type, tuple[tuple[str, object], ...]] = {}
 
 
 def _plain(value: object) -> object:
