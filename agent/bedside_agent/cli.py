@@ -4,9 +4,8 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,12 +16,11 @@ from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
-from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
 from bedside_agent.run import BUFFER, IDENTITY
 from bedside_agent.service import FAILED, STATE, as_agent_error, serve
-from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, time_text
+from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, show, time_text
 from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
 from bedside_agent.uplink.enrolment import enrol
 from bedside_agent.uplink.identity import Identity
@@ -33,10 +31,8 @@ NOT_RUNNING = 3
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not run."
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, help=EXIT_CODES)
-device = typer.Typer(no_args_is_help=True, help="The devices that the hub reads.")
 app.add_typer(buffer_commands.app, name="buffer")
-app.add_typer(device, name="device")
-device.command("decode")(device_commands.decode)
+app.add_typer(device_commands.app, name="device")
 
 
 @app.command()
@@ -73,7 +69,7 @@ def init(
             write_whole(path, text.encode(), mode=0o600)
     result = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
     said = "was enrolled already: nothing to do" if enrolled else "is enrolled"
-    _show(result, as_json, f"Hub {wanted.hub_id} {said}. Next: bedside-agent run --state {state}")
+    show(result, as_json, f"Hub {wanted.hub_id} {said}. Next: bedside-agent run --state {state}")
 
 
 @app.command()
@@ -95,7 +91,7 @@ def check(state: State = STATE, as_json: Json = False, verbose: Verbose = False)
     Identity(state / IDENTITY).tls_context()
     check_readable(state / BUFFER)
     check_keys(state / BUFFER)
-    _show(
+    show(
         {"hub_id": loaded.hub_id, "ok": True}, as_json, f"Hub {loaded.hub_id}: settings, identity and buffer are fine."
     )
 
@@ -116,7 +112,7 @@ def status(state: State = STATE, as_json: Json = False, verbose: Verbose = False
         facts.add_row(name, value)
     console.print(facts)
     if report["devices"]:
-        console.print(_device_table(report["devices"]))
+        console.print(device_commands.device_table(report["devices"]))
 
 
 @app.command()
@@ -126,47 +122,6 @@ def quiet(state: State = STATE, verbose: Verbose = False) -> None:
     bedside-agent quiet --state /var/lib/bedside
     """
     os.kill(health.ask(state, memory_for(state))["pid"], signal.SIGUSR1)
-
-
-@device.command("list")
-def device_list(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
-    """The devices in the settings, and their links while the agent runs.
-
-    bedside-agent device list --json
-    """
-    try:
-        running = {one["device_id"]: one for one in health.ask(state, memory_for(state))["devices"]}
-    except NotRunningError:
-        running = {}
-    entries = settings.load(state).device
-    rows = [{**asdict(entry), **running.get(entry.device_id, {"link": None})} for entry in entries]
-    if as_json:
-        print_json(rows)
-    elif rows:
-        Console().print(_device_table(rows))
-    else:
-        Console().print("No devices yet. Next: bedside-agent device add --help")
-
-
-@device.command("add")
-def device_add(
-    device_id: Annotated[str, typer.Argument(help="A name for this device, unique on the hub.")],
-    profile: Annotated[str, typer.Option(help="A profile of the catalogue.")],
-    address: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
-    advertised_name: Annotated[str | None, typer.Option(help="Bluetooth name, for a device without address.")] = None,
-    port: Annotated[str | None, typer.Option(help="Path of the serial port.")] = None,
-    state: State = STATE,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Have the hub read a device from its next start on. Running it again is fine.
-
-    bedside-agent device add oximeter-1 --profile bluetooth.pulse_oximeter --address C0:11:22:33:44:55
-    """
-    entry = DeviceEntry(device_id, profile, address, advertised_name, port)
-    added = settings.add_device(state, entry)
-    said = f"Device {device_id} is added; restart the agent to read it." if added else f"Device {device_id} is there."
-    _show({"device_id": device_id, "added": added}, as_json, said)
 
 
 def main() -> None:
@@ -201,13 +156,6 @@ def _check_same_hub(present: str, wanted: Claim, state: Path) -> None:
         raise ClaimError(f"{state} belongs to hub {present}, the claim is for {wanted.hub_id}")
 
 
-def _show(result: dict[str, Any], as_json: bool, sentence: str) -> None:
-    if as_json:
-        print_json(result)
-    else:
-        Console(soft_wrap=True, highlight=False).print(escaped(sentence))
-
-
 def _facts(report: Report) -> list[tuple[str, str]]:
     connected = report["connected_since_ms"]
     plan = report["plan"]
@@ -223,11 +171,3 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("clock", report["clock"]),
         ("buffer", escaped(report["store_error"] or "ok")),
     ]
-
-
-def _device_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("device", "profile", "link", "last reading")
-    for row in rows:
-        link = row.get("link") or "—"
-        table.add_row(escaped(row["device_id"]), row["profile"], link, time_text(row.get("last_reading_ms")))
-    return table

@@ -1,10 +1,13 @@
 """Where devices' measurements enter: they get their time and sequence, pass the rules, and go to the buffer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Instant
 from bedside_agent.collect.notices import Notice
-from bedside_profiles.readings import Measurement, Reading
+from bedside_profiles.readings import Attribution, Measurement, Reading
 from bedside_profiles.wire.events import Event, EventField
 
 
@@ -14,12 +17,25 @@ class Intake:
     def __init__(self, store: Store, keeper: AlarmKeeper) -> None:
         self._store = store
         self._keeper = keeper
+        self._quarantined: list[str] = []
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         """Keep one frame's measurements. Returns before they are on the disk; waits when the disk is far behind."""
-        readings, _ = self._store.append_readings([_reading(device_id, one, heard_at) for one in measurements])
-        self._keeper.observe(readings, heard_at)
+        attribution = Attribution.QUARANTINED if device_id in self._quarantined else Attribution.ASSIGNED
+        drafts = [_reading(device_id, one, heard_at, attribution) for one in measurements]
+        readings, _ = self._store.append_readings(drafts)
+        if attribution is not Attribution.QUARANTINED:
+            self._keeper.observe(readings, heard_at)
         await self._store.room()
+
+    @contextmanager
+    def quarantining(self, device_id: str) -> Iterator[None]:
+        """What comes from this device meanwhile is kept and sent, and is nobody's: no rule hears it."""
+        self._quarantined.append(device_id)
+        try:
+            yield
+        finally:
+            self._quarantined.remove(device_id)
 
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Let the rules know."""
@@ -40,7 +56,7 @@ def event_at(at: Instant, kind: str, device_id: str | None = None, fields: tuple
     return Event(0, kind, at.utc_ms, at.boot_id, at.monotonic_ms, device_id, fields)
 
 
-def _reading(device_id: str, measurement: Measurement, heard_at: Instant) -> Reading:
+def _reading(device_id: str, measurement: Measurement, heard_at: Instant, attribution: Attribution) -> Reading:
     return Reading(
         seq=0,
         device_id=device_id,
@@ -55,4 +71,5 @@ def _reading(device_id: str, measurement: Measurement, heard_at: Instant) -> Rea
         quality=measurement.quality,
         device_time=measurement.device_time,
         device_user=measurement.device_user,
+        attribution=attribution,
     )

@@ -20,15 +20,18 @@ from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import GENERATION, Store
 from bedside_agent.clock import Clock, SystemClock
 from bedside_agent.collect.station import Station
+from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, StoreError
 from bedside_agent.health import REPORT, Report, answering
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
+from bedside_agent.operations import DeviceOperations
 from bedside_agent.progress import Progress, patience_ms
 from bedside_agent.radio.central import Central
 from bedside_agent.radio.choice import open_central
+from bedside_agent.radio.deferred import DeferredCentral
 from bedside_agent.serial.tty_port import open_tty
-from bedside_agent.settings import Settings
+from bedside_agent.settings import Settings, load
 from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
 from bedside_agent.signals.signalling import Alarming
@@ -73,11 +76,11 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     """
     kernel = SystemClock()
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
-    async with _opened_store(state, memory, settings, kernel) as store, _opened_radio(settings) as central:
+    async with _opened_store(state, memory, settings, kernel) as store, _radio(settings) as central:
         times = await _time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
-        async with answering(state, memory, {REPORT: agent.answer}):
+        async with answering(state, memory, {REPORT: agent.answer, **agent.operations.table()}):
             await agent.run(stop, notifier)
 
 
@@ -100,7 +103,7 @@ class Agent:
         times: TimeKeeper,
         store: Store,
         authority: Authority,
-        central: Central | None,
+        central: Central,
     ) -> None:
         jitter = random.SystemRandom()
         self._settings = settings
@@ -123,6 +126,7 @@ class Agent:
             language=settings.language,
         )
         self._intake = Intake(store, self._keeper)
+        watch = Watch(self._intake, self._intake.note)
         self._sender = Sender(
             store,
             times,
@@ -151,10 +155,13 @@ class Agent:
             settings.device,
             central=central,
             open_port=open_tty,
-            sink=self._intake,
+            sink=watch,
             clock=times,
-            report=self._intake.note,
+            report=watch.note,
             jitter=jitter,
+        )
+        self.operations = DeviceOperations(
+            self._station, watch, central, lambda: load(state).device, self._intake.quarantining
         )
 
     async def run(self, stop: asyncio.Event, notifier: Notifier) -> None:
@@ -374,12 +381,9 @@ async def _opened_store(state: Path, memory: Path, settings: Settings, clock: Cl
 
 
 @asynccontextmanager
-async def _opened_radio(settings: Settings) -> AsyncIterator[Central | None]:
-    """The radio, if a device needs one."""
-    if all(entry.port is not None for entry in settings.device):
-        yield None
-        return
-    central = await open_central(settings.radio, jitter=random.SystemRandom())
+async def _radio(settings: Settings) -> AsyncIterator[Central]:
+    """The radio, opened by whoever first needs it."""
+    central = DeferredCentral(lambda: open_central(settings.radio, jitter=random.SystemRandom()))
     try:
         yield central
     finally:

@@ -3,9 +3,10 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from bedside_agent.service import STATE_VARIABLE
 
@@ -36,6 +37,14 @@ Verbose = Annotated[
 def print_json(value: object) -> None:
     """The value on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show(result: dict[str, Any], as_json: bool, sentence: str) -> None:
+    """What a command did: as JSON, or in a sentence."""
+    if as_json:
+        print_json(result)
+    else:
+        Console(soft_wrap=True, highlight=False).print(escaped(sentence))
 
 
 def time_text(at_ms: int | None) -> str:

@@ -180,10 +180,10 @@ Named = TypeVar("Named", BleProfile, SerialProfile, AdvertProfile)
 def _known(one: Captured) -> Sequence[BleProfile | SerialProfile | AdvertProfile | Service]:
     device = one.device.lower()
     if one.transport == "serial":
-        return _best([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)], device)
+        return best_named([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)], device)
     if one.transport == "advert":
-        return _best([profile for profile in ADVERTS if _is_said_in(profile, one)], device)
-    speaking = _best([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device)
+        return best_named([profile for profile in ADVERTS if _is_said_in(profile, one)], device)
+    speaking = best_named([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device)
     return (
         *(service for service in SERVICES if one.characteristic_uuid in service.characteristics),
         *_at_home(speaking, one),
@@ -201,8 +201,8 @@ def _at_home(profiles: Sequence[BleProfile], one: Captured) -> Sequence[BleProfi
     return profiles
 
 
-def _best(profiles: Sequence[Named], device: str) -> list[Named]:
-    """Those whose names are found best in the words for the device; one that needs no name is known without."""
+def best_named(profiles: Sequence[Named], device: str) -> list[Named]:
+    """Those whose names are found best in the words for a device; one that needs no name is known without."""
     found = [(_likeness(profile.names, device), profile) for profile in profiles]
     best = max((likeness for likeness, _ in found), default=0)
     return [profile for likeness, profile in found if likeness == best and (likeness or not profile.names)]

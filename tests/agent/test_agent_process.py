@@ -30,7 +30,7 @@ from bedside_agent.settings import add_device, first_text
 from bedside_profiles.readings import Metric
 from bedside_profiles.rules.thresholds import Side
 from bedside_profiles.wire.alarm import AlarmState
-from bedside_profiles.wire.careplan import PlannedDevice
+from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
 from bedside_profiles.wire.messages import encode
 from bedside_profiles.wire.status import HubState
 from bedside_profiles.wire.topics import DownLane, UpLane
@@ -199,10 +199,10 @@ def remount(disk: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
-async def keep_plan(state: Path) -> None:
+async def keep_plan(state: Path, kept: CarePlan = PLAN) -> None:
     """What an earlier connection left behind."""
     store = await Store.open(state / "buffer.db", SystemClock())
-    await store.put_state({keeper.PLAN: encode(REGISTRY.sign(PLAN))})
+    await store.put_state({keeper.PLAN: encode(REGISTRY.sign(kept))})
     await store.close()
 
 

@@ -110,7 +110,12 @@ def test_devices_are_added_and_listed(typed: Typed, tmp_path: Path) -> None:
     state = ("--state", str(tmp_path))
     (tmp_path / "hub.toml").write_text(first_text(HUB, "localhost", 8883, "bluez"))
     add = ("device", "add", "nonin-1", "--profile", "serial.nonin_df2", "--port", "/dev/ttyUSB0", *state)
-    assert json.loads(typed(*add, "--json")[1]) == {"device_id": "nonin-1", "added": True}
+    assert json.loads(typed(*add, "--json")[1]) == {
+        "device_id": "nonin-1",
+        "profile": "serial.nonin_df2",
+        "added": True,
+        "link": None,
+    }
     assert "is there" in typed(*add)[1]
     code, out, _ = typed("device", "add", "x", "--profile", "none.such", *state)
     assert (code, out) == (1, "")

@@ -1,108 +1,185 @@
-"""`bedside-agent device decode`: what a technician sends is explained, whatever it is."""
+"""`bedside-agent device …` beside a running agent: bleak's own BlueZ backend, real processes, a simulated household."""
 
+import asyncio
 import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from tests.agent.test_agent_process import CA, agent, keep_plan, until
+from tests.support.bluez.radio import killable_bluez
+from tests.support.mosquitto import free_port
+from tests.support.readings import HUB, plan, rule
+from tests.support.strangers import Stranger
 
-from bedside_agent.cli import app
+from bedside_agent.settings import first_text, load
+from bedside_profiles.readings import Metric
+from bedside_profiles.rules.thresholds import Side
+from bedside_profiles.wire.careplan import PlannedDevice
+from bedside_sim.devices.pulse_oximeter import PulseOximeter
+from bedside_sim.journal import Journal
+from bedside_sim.radio import Air
 
-CUFF = {
-    "id": "cuff",
-    "transport": "ble",
-    "device": "A&D UA-651BLE",
-    "service_uuid": "00001810-0000-1000-8000-00805F9B34FB",
-    "characteristic_uuid": "00002A35-0000-1000-8000-00805F9B34FB",
-    "payload_hex": "146500410051003e000400",
-    "expected": {"is": "ignored"},
-}
-BATTERY = {**CUFF, "id": "battery", "characteristic_uuid": "00002a19-0000-1000-8000-00805f9b34fb", "payload_hex": "0f"}
-ERROR = {**CUFF, "id": "error", "payload_hex": "16ff07ff07ff07e80706170e2f3bff070000"}
-
-
-def typed(*arguments: str, text: str | None = None) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["device", "decode", *arguments], input=text)
-    return done.exit_code, done.output
-
-
-def decoded(*entries: object) -> list[dict[str, Any]]:
-    code, out = typed("-", text=json.dumps(entries))
-    assert code == 0, out
-    found: list[dict[str, Any]] = json.loads(out)
-    return found
-
-
-def test_values_come_in_canonical_units_with_flags(tmp_path: Path) -> None:
-    file = tmp_path / "frames.json"
-    file.write_text(json.dumps([CUFF]))
-    code, out = typed(str(file))
-    assert code == 0
-    flags = ["irregular_pulse"]
-    assert json.loads(out) == [
-        {
-            "id": "cuff",
-            "profile": "bluetooth.blood_pressure",
-            "result": "ok",
-            "reason": None,
-            "readings": [
-                {"metric": metric, "value": value, "unit": unit, "taken_at": None, "flags": flags}
-                for metric, value, unit in (
-                    ("systolic_pressure", 101.0, "mm[Hg]"),
-                    ("diastolic_pressure", 65.0, "mm[Hg]"),
-                    ("mean_pressure", 81.0, "mm[Hg]"),
-                    ("pulse_rate", 62.0, "/min"),
-                )
-            ],
-            "facts": {},
-        }
-    ]
-
-
-def test_what_is_no_reading_says_why() -> None:
-    battery, error, cut = decoded(BATTERY, ERROR, {**CUFF, "payload_hex": "1465"})
-    assert (battery["result"], battery["readings"], battery["facts"]) == ("ok", [], {"battery_percent": 15})
-    assert (error["result"], error["readings"]) == ("no_reading", [])
-    assert "systolic_pressure: not_a_number" in error["reason"]
-    assert (cut["result"], cut["readings"]) == ("reject", [])
-    assert "cut off" in cut["reason"]
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"transport": "pigeon"}, "transport"),
-        ({"payload_hex": None}, "payload_hex"),
-        ({"payload_hex": "xyz"}, "hexadecimal"),
-        ({"frames": [1, 2]}, "payload_hex"),
-        ({"characteristic_uuid": "0000feed-0000-1000-8000-00805f9b34fb"}, "no profile knows"),
-        ({"service_uuid": 7, "characteristic_uuid": {"a": 1}}, "no profile knows"),
-        ({"transport": "serial", "device": "a toaster"}, "no profile knows"),
-    ],
+OURS, UNKNOWN = "F0:BE:D5:1D:00:01", "F0:BE:D5:1D:00:77"
+FITNESS_MACHINE = "00001826-0000-1000-8000-00805f9b34fb"
+WELL = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
+LOW = {Metric.SPO2: 80.0, Metric.PULSE_RATE: 61.0}
+PROGRAM = "from bedside_agent.main import main; main()"
+WATCHED = plan(
+    rules=(rule(metric=Metric.SPO2, side=Side.BELOW, limit=88, onset_delay_ms=0),),
+    devices=(PlannedDevice("oximeter", 0),),
 )
-def test_an_entry_that_cannot_be_read_is_rejected_and_costs_no_other(change: dict[str, Any], reason: str) -> None:
-    bad, good = decoded({**CUFF, **change}, BATTERY)
-    assert (bad["result"], bad["readings"]) == ("reject", [])
-    assert reason in bad["reason"]
-    assert good["result"] == "ok"
 
 
-def test_entries_that_are_no_objects_are_rejected_by_their_place() -> None:
-    assert [one["id"] for one in decoded(1, None, [], "x")] == ["1", "2", "3", "4"]
+@pytest.fixture
+async def air() -> AsyncIterator[Air]:
+    """An oximeter and a device that no hub knows, and bluetoothd on a private bus."""
+    air = Air()
+    async with killable_bluez(air):
+        yield air
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("{", "no JSON"), ("{}", "no JSON list"), ('"x"', "no JSON list")])
-def test_a_file_that_is_no_list_is_refused_with_a_sentence(text: str, sentence: str, tmp_path: Path) -> None:
-    file = tmp_path / "frames.json"
-    file.write_text(text)
-    done = CliRunner().invoke(app, ["device", "decode", str(file)])
-    assert done.exit_code != 0
-    assert sentence in str(done.exception)
+@pytest.fixture
+async def oximeter(air: Air, tmp_path: Path) -> AsyncIterator[PulseOximeter]:
+    with closing(Journal(tmp_path / "journal")) as journal:
+        device = PulseOximeter(air, journal, device_id="oximeter", address=OURS)
+        await device.start()
+        yield device
+        await device.stop()
 
 
-def test_the_words_fit_a_terminal_of_80_columns() -> None:
-    code, out = typed("--words", "-", text=json.dumps([CUFF, BATTERY, ERROR]))
-    assert code == 0
-    assert max(map(len, out.splitlines())) <= 80
-    assert "systolic_pressure 101 mm[Hg]" in " ".join(out.split())
+@pytest.fixture
+async def stranger(air: Air) -> AsyncIterator[Stranger]:
+    stranger = Stranger(air, UNKNOWN, "Treadmill", FITNESS_MACHINE)
+    await stranger.start()
+    yield stranger
+    await stranger.stop()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A hub without devices, and without a network."""
+    folder = tmp_path / "state"
+    CA.write(folder / "identity", CA.leaf(HUB))
+    quiet = '# our own remark\nsound_command = "dd of=/dev/null status=none"\n'
+    (folder / "hub.toml").write_text(first_text(HUB, "localhost", free_port(), "bluez") + quiet)
+    return folder
+
+
+async def typed(state: Path, *words: str) -> tuple[int, str, str]:
+    """Exit code and what was printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, *words, "--state", str(state)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def asked(state: Path, *words: str) -> Any:
+    code, out, err = await typed(state, *words, "--json")
+    assert out, err
+    return {**json.loads(out), "code": code} if out.startswith("{") else json.loads(out)
+
+
+@pytest.mark.usefixtures("oximeter", "stranger")
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_scan_tells_known_from_unknown_with_and_without_an_agent(state: Path, running: bool) -> None:
+    if running:
+        async with agent(state):
+            found = await asked(state, "device", "scan", "--seconds", "3")
+            _, table, _ = await typed(state, "device", "scan", "--seconds", "3")
+    else:
+        found = await asked(state, "device", "scan", "--seconds", "3")
+        _, table, _ = await typed(state, "device", "scan", "--seconds", "3")
+    by_address = {one["address"]: one for one in found}
+    assert by_address[OURS]["profiles"] == ["bluetooth.pulse_oximeter"]
+    assert by_address[OURS]["device_id"] is None
+    assert (by_address[UNKNOWN]["profiles"], by_address[UNKNOWN]["service_uuids"]) == ([], [FITNESS_MACHINE])
+    assert "unknown, ignored; services: 0x1826" in table
+    assert "2 heard, 1 of a kind that the hub knows" in table
+
+
+@pytest.mark.usefixtures("stranger")
+async def test_a_device_is_added_tested_and_removed_without_a_restart(
+    state: Path, oximeter: PulseOximeter, tmp_path: Path
+) -> None:
+    await keep_plan(state, WATCHED)
+    async with agent(state):
+        added = await asked(state, "device", "add", "oximeter", "--seconds", "4")
+        assert added == {
+            "device_id": "oximeter",
+            "profile": "bluetooth.pulse_oximeter",
+            "added": True,
+            "link": "connected",
+            "code": 0,
+        }
+        again = await asked(state, "device", "add", "oximeter", "--seconds", "4")
+        assert (again["added"], again["link"]) == (False, "connected")
+        (listed,) = await asked(state, "device", "list")
+        assert (listed["device_id"], listed["address"], listed["link"]) == ("oximeter", OURS, "connected")
+        assert "Pulse oximeter" in (await typed(state, "device", "show", "oximeter"))[1]
+
+        testing = asyncio.create_task(asked(state, "device", "test", "oximeter", "--seconds", "20"))
+        while not testing.done():
+            await oximeter.emit(WELL, spot=False)
+            await asyncio.sleep(0.2)
+        tested = await testing
+        assert (tested["ok"], tested["code"]) == (True, 0)
+        assert {one["metric"]: one["value"] for one in tested["readings"]}["spo2"] == 97.0
+
+        await oximeter.emit(LOW, spot=False)
+        await until(state, lambda report: report["alarms"] != [])
+
+        code, said, _ = await typed(state, "device", "remove", "oximeter")
+        assert (code, said) == (0, "Device oximeter is removed.\n")
+        await until(state, lambda report: report["devices"] == [])
+        async with asyncio.timeout(10):
+            while oximeter.connected:
+                await asyncio.sleep(0.05)
+        assert (await asked(state, "device", "remove", "oximeter"))["removed"] is False
+    assert load(state).device == ()
+    assert "# our own remark" in (state / "hub.toml").read_text()
+    attributions = await kept_attributions(state)
+    assert "quarantined" in attributions
+    assert attributions[-1] == "assigned"
+
+
+async def kept_attributions(state: Path) -> list[str]:
+    """Of the readings in the buffer, oldest first."""
+    _, shown, _ = await typed(state, "buffer", "export", "--format", "jsonl", "--lane", "readings")
+    return [one["details"].get("attribution") for one in map(json.loads, shown.splitlines())]
+
+
+@pytest.mark.usefixtures("air")
+async def test_a_device_that_gives_nothing_is_diagnosed_in_words(state: Path) -> None:
+    async with agent(state):
+        add = ("device", "add", "oximeter", "--profile", "bluetooth.pulse_oximeter", "--address", OURS)
+        added = await asked(state, *add, "--seconds", "1")
+        assert (added["added"], added["link"]) == (True, "searching")
+        code, said, _ = await typed(state, "device", "test", "oximeter", "--seconds", "2")
+    assert code == 1
+    assert "No reading. It was not heard" in said
+    assert "Try: " in said
+
+
+@pytest.mark.usefixtures("stranger")
+async def test_what_cannot_be_added_is_explained(state: Path) -> None:
+    code, _, said = await typed(state, "device", "add", "treadmill", "--address", UNKNOWN, "--seconds", "3")
+    assert (code, load(state).device) == (1, ())
+    assert f"{UNKNOWN} is unknown, ignored; services: 0x1826" in said
+    code, _, said = await typed(state, "device", "add", "x", "--address", "F0:BE:D5:1D:00:55", "--seconds", "2")
+    assert code == 1
+    assert "no such device was heard" in said
+    code, _, said = await typed(state, "device", "add", "x", "--port", "/dev/ttyUSB0")
+    assert code == 1
+    assert "serial.nonin_df2" in said
+    code, _, said = await typed(state, "device", "test", "nobody")
+    assert code == 1
+    assert "there is no device nobody" in said

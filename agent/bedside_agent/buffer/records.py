@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from bedside_agent.buffer.bundles import Item, span
-from bedside_profiles.readings import METRICS, Reading
+from bedside_profiles.readings import METRICS, Attribution, Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.topics import UpLane
@@ -93,6 +93,8 @@ def _cell(value: object) -> str:
 
 
 def _told(name: str, value: object) -> str:
+    if name == "attribution" and value != Attribution.ASSIGNED:
+        return str(value)
     if name in _TOLD:
         return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if name == "fields" and isinstance(value, list | tuple):

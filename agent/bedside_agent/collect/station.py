@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from bedside_agent.clock import Clock
@@ -17,6 +18,7 @@ from bedside_agent.radio.session import RadioSession
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
+from bedside_profiles.errors import BedsideError
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
 
@@ -24,9 +26,24 @@ DRAIN_SECONDS = 5.0
 """How long a stopping station waits for the sink to take what was heard. A stuck disk must not stop the stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How one device stands. `trouble` is what its session last ended with, None while it is well; frames are counted
+    since the start."""
+
+    profile: BleProfile | SerialProfile | AdvertProfile
+    link: LinkState
+    trouble: BedsideError | None
+    without_reading: int
+    refused: int
+
+
 class _Session(Protocol):
     @property
     def link(self) -> LinkState: ...
+
+    @property
+    def trouble(self) -> BedsideError | None: ...
 
     async def run(self) -> None: ...
 
@@ -94,6 +111,14 @@ class Station:
             for device in coming:
                 device.start(*self._groups)
 
+    def look_at(self, device_id: str) -> Seen | None:
+        """How this device stands; None when it is not read."""
+        for device in self._devices:
+            if device.entry.device_id == device_id:
+                counts, session = device.collector.counts, device.session
+                return Seen(device.profile, session.link, session.trouble, counts.without_reading, counts.refused)
+        return None
+
     def _device(self, entry: DeviceEntry) -> "_Device":
         profile = profile_named(entry.profile)
         if entry.problems() or profile is None:
@@ -104,7 +129,7 @@ class Station:
             else profile
         )
         collector = Collector(entry.device_id, heard_as, self._sink, self._clock, self._report)
-        return _Device(entry, collector, self._session(entry, profile, collector))
+        return _Device(entry, profile, collector, self._session(entry, profile, collector))
 
     def _session(
         self, entry: DeviceEntry, profile: BleProfile | SerialProfile | AdvertProfile, collector: Collector
@@ -150,8 +175,15 @@ class Station:
 class _Device:
     """One device and its two tasks, while the station runs."""
 
-    def __init__(self, entry: DeviceEntry, collector: Collector, session: _Session) -> None:
+    def __init__(
+        self,
+        entry: DeviceEntry,
+        profile: BleProfile | SerialProfile | AdvertProfile,
+        collector: Collector,
+        session: _Session,
+    ) -> None:
         self.entry = entry
+        self.profile = profile
         self.collector = collector
         self.session = session
         self._collecting: asyncio.Task[None] | None = None

@@ -30,6 +30,7 @@ class AdvertSession:
         jitter: random.Random,
     ) -> None:
         self.link = LinkState.SEARCHING
+        self.trouble: RadioError | None = None
         self._profile = profile
         self._address = address.upper()
         self._central = central
@@ -45,8 +46,9 @@ class AdvertSession:
         while True:
             try:
                 await self._central.listen(self._hear, seconds=LISTEN_SECONDS)
-                failures = 0
+                failures, self.trouble = 0, None
             except RadioError as error:
+                self.trouble = error
                 failures += 1
                 if self.link is LinkState.CONNECTED:
                     self._teller.lost(error.reason)

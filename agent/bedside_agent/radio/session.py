@@ -80,6 +80,7 @@ class RadioSession:
         timing: Timing | None = None,
     ) -> None:
         self.link = LinkState.SEARCHING
+        self.trouble: RadioError | None = None
         self._target = target
         self._profile = profile
         self._central = central
@@ -98,6 +99,7 @@ class RadioSession:
             try:
                 await self._one_connection()
             except RadioError as error:
+                self.trouble = error
                 if self.link is LinkState.CONNECTED:
                     self.link = LinkState.LOST
                     self._teller.lost(error.reason)
@@ -118,7 +120,7 @@ class RadioSession:
         try:
             self._ear.connected()
             streams = await self._subscribe_all(link)
-            self.link = LinkState.CONNECTED
+            self.link, self.trouble = LinkState.CONNECTED, None
             self._teller.connected()
             await self._read_battery(link)
             await self._until_lost(lost, self._profile.silence_seconds if streams else None)

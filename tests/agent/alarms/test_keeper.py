@@ -14,7 +14,8 @@ from bedside_agent.alarms.keeper import MEMORY, PLAN, AlarmKeeper
 from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import UntrustedError
-from bedside_profiles.readings import ClockQuality, Modality
+from bedside_agent.intake import Intake
+from bedside_profiles.readings import ClockQuality, Measurement, Metric, Modality
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
 from bedside_profiles.wire.careplan import CarePlan
@@ -242,3 +243,23 @@ async def test_readings_without_change_write_no_state(tmp_path: Path) -> None:
         for _ in range(20):
             one.hear(97)
         assert one.store.state[MEMORY] is before
+
+
+async def test_what_is_quarantined_is_kept_and_raises_nothing(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with hub(tmp_path, clock) as h:
+        await h.plan(plan())
+        intake = Intake(h.store, h.keeper)
+        low = (Measurement(Metric.SPO2, 60.0, Modality.CONTINUOUS),)
+        with intake.quarantining(OXIMETER):
+            for _ in range(120):
+                await intake.take(OXIMETER, low, clock.advance(seconds=1))
+                h.keeper.tick()
+        assert h.keeper.active() == ()
+        async with asyncio.timeout(5):
+            while h.store.waiting()[UpLane.READINGS] < 120:
+                await asyncio.sleep(0.01)
+        for _ in range(120):
+            await intake.take(OXIMETER, low, clock.advance(seconds=1))
+            h.keeper.tick()
+        assert h.keeper.active() == ("spo2_low",)
