@@ -20,6 +20,16 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the hub knows of the device when a connection begins: the `position` that was last remembered, and who of a
+    scale's users is read, with the consent code that somebody once set at the scale."""
+
+    position: str | None = None
+    user_index: int | None = None
+    consent_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Hand these bytes to the device; `characteristic` is empty on a serial line. `acknowledged` is Bluetooth's write
     with response."""
@@ -50,7 +60,24 @@ class Trouble:
     reason: str
 
 
-Step = Write | Read | Finish | Trouble
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """All that was heard up to here need not be asked for again: `position` is handed to the next conversation. It is
+    kept only after the readings before it are."""
+
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMeasured:
+    """The device's clock is ahead of the hub's by `offset_seconds`, or behind; None when the device says no time.
+    `is_set`: it has been set since."""
+
+    offset_seconds: float | None
+    is_set: bool
+
+
+Step = Write | Read | Finish | Trouble | Remember | ClockMeasured
 
 
 class Conversation(Protocol):
@@ -80,3 +107,36 @@ class Conversation(Protocol):
 
 Converse = Callable[[], Conversation]
 """Begins a conversation on a new connection."""
+
+ConverseKnowing = Callable[[Known], Conversation]
+"""Begins one that goes on where an earlier one ended."""
+
+
+class Together:
+    """Several conversations on one connection. Each hears everything, and knows its own steps by what they say."""
+
+    def __init__(self, *conversations: Conversation) -> None:
+        self._conversations = conversations
+
+    @property
+    def wakes_at_seconds(self) -> float | None:
+        """See `Conversation`."""
+        times = [time for one in self._conversations if (time := one.wakes_at_seconds) is not None]
+        return min(times, default=None)
+
+    def begin(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        return [step for one in self._conversations for step in one.begin(now)]
+
+    def hear(self, characteristic: str, payload: bytes, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        return [step for one in self._conversations for step in one.hear(characteristic, payload, now)]
+
+    def refused(self, step: Write | Read, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        return [answer for one in self._conversations for answer in one.refused(step, now)]
+
+    def wake(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        due = [one for one in self._conversations if (one.wakes_at_seconds or now.seconds + 1) <= now.seconds]
+        return [step for one in due for step in one.wake(now)]

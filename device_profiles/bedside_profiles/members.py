@@ -21,6 +21,7 @@ class Members:
         quality: Sequence[Quality] = (),
         device_time: datetime | None = None,
         device_user: int | None = None,
+        record: int | None = None,
     ) -> None:
         quality = tuple(quality)
         if device_time is not None and device_time.year < FIRST_BELIEVABLE_YEAR:
@@ -31,6 +32,7 @@ class Members:
         self._quality = quality
         self._device_time = None if device_time is None else device_time.isoformat()
         self._device_user = device_user
+        self._record = record
         self._measurements: list[Measurement] = []
         self._withheld: list[Withheld] = []
 
@@ -96,6 +98,7 @@ class Members:
                 quality=self._quality,
                 device_time=self._device_time,
                 device_user=self._device_user,
+                record=self._record,
             )
         )
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bedside_profiles.bounds import Name
-from bedside_profiles.conversation import Converse
+from bedside_profiles.conversation import Converse, ConverseKnowing
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.readings import Measurement, Metric
 
@@ -131,7 +131,8 @@ class BleProfile:
     this kind is known among others with the same service; none are needed where the service is its own. `commands` are
     the characteristics that a hub writes to, and `decode_command` says what a hub's frame means. `also_services` are
     services of other models that have the same characteristics. `converse` begins what a hub says to the device; None
-    for one that speaks by itself.
+    for one that speaks by itself. `reads_first` are read before anything is subscribed to, where the device has them,
+    and handed to the listener, which needs them to understand the rest.
     """
 
     name: Name
@@ -145,7 +146,8 @@ class BleProfile:
     commands: tuple[str, ...] = ()
     decode_command: Callable[[bytes], Decoded] | None = None
     also_services: tuple[str, ...] = ()
-    converse: Converse | None = None
+    converse: ConverseKnowing | None = None
+    reads_first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

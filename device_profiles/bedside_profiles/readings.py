@@ -4,7 +4,7 @@ Codes are LOINC and ISO/IEEE 11073-10101 (MDC, partition × 65536 + term); units
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -150,8 +150,9 @@ class Measurement:
 
     `value` is in the metric's canonical unit; it is None exactly when `range_flag` says on which side of the
     device's range it lies. `device_time` is the device's own wall time, ISO 8601 without a zone.
-    `device_user` is the slot on a shared device. Members of one measurement (systolic, diastolic, pulse) come
-    from one call of a decoder.
+    `device_user` is the slot on a shared device. `record` is the number under which the device keeps it, where it says
+    one: it tells a reading that comes again from a new one, and is no part of what was measured. Members of one
+    measurement (systolic, diastolic, pulse) come from one call of a decoder.
     """
 
     metric: Metric
@@ -161,6 +162,7 @@ class Measurement:
     quality: tuple[Quality, ...] = ()
     device_time: str | None = None
     device_user: int | None = None
+    record: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.range_flag is None):
