@@ -7,6 +7,7 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Instant
 from bedside_agent.collect.notices import Notice
+from bedside_agent.seen import Seen
 from bedside_profiles.readings import Attribution, Measurement, Reading
 from bedside_profiles.wire.events import Event, EventField
 
@@ -17,13 +18,20 @@ class Intake:
     def __init__(self, store: Store, keeper: AlarmKeeper) -> None:
         self._store = store
         self._keeper = keeper
+        self._seen = Seen(store.state)
         self._quarantined: list[str] = []
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
-        """Keep one frame's measurements. Returns before they are on the disk; waits when the disk is far behind."""
+        """Keep one frame's measurements. Returns before they are on the disk; waits when the disk is far behind.
+
+        A stored record that came before, over all starts of the agent, is dropped: no rule hears it again either.
+        """
+        known = self._seen.kept(device_id, measurements)
+        if known is None:
+            return
         attribution = Attribution.QUARANTINED if device_id in self._quarantined else Attribution.ASSIGNED
         drafts = [_reading(device_id, one, heard_at, attribution) for one in measurements]
-        readings, _ = self._store.append_readings(drafts)
+        readings, _ = self._store.append_readings(drafts, known)
         if attribution is not Attribution.QUARANTINED:
             self._keeper.observe(readings, heard_at)
         await self._store.room()
@@ -36,6 +44,14 @@ class Intake:
             yield
         finally:
             self._quarantined.remove(device_id)
+
+    def remember(self, device_id: str, position: str) -> None:
+        """Committed with what was taken before it, or after."""
+        self._store.put_state(self._seen.remembered(device_id, position))
+
+    def position(self, device_id: str) -> str | None:
+        """See `Sink`."""
+        return self._seen.position(device_id)
 
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Let the rules know."""

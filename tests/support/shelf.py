@@ -14,6 +14,7 @@ class Shelf:
         self.rows: list[Row] = []
         self.measurements: list[Measurement] = []
         self.charges: dict[str, int] = {}
+        self.positions: dict[str, str] = {}
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         self.measurements += measurements
@@ -27,3 +28,9 @@ class Shelf:
 
     def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
         self.charges[device_id] = percent
+
+    def remember(self, device_id: str, position: str) -> None:
+        self.positions[device_id] = position
+
+    def position(self, device_id: str) -> str | None:
+        return self.positions.get(device_id)

@@ -40,9 +40,12 @@ class Pending:
         self._has_room = asyncio.Event()
         self._has_room.set()
 
-    def add_readings(self, readings: Sequence[Reading]) -> "asyncio.Future[None]":
-        """Readings for the next group."""
+    def add_readings(
+        self, readings: Sequence[Reading], state: Mapping[str, bytes | None] = {}
+    ) -> "asyncio.Future[None]":
+        """Readings for the next group, and named values that belong to them."""
         self._group.readings.extend(readings)
+        self._group.state.update(state)
         if len(self._group.readings) >= MOST_PENDING:
             self._has_room.clear()
         return self._grouped()

@@ -150,13 +150,19 @@ class Store:
 
     # Appending ---------------------------------------------------------------------------------------------------
 
-    def append_readings(self, drafts: Sequence[Reading]) -> tuple[tuple[Reading, ...], asyncio.Future[None]]:
-        """Give one measurement's members their sequences and group; the future resolves after their commit."""
+    def append_readings(
+        self, drafts: Sequence[Reading], state: Mapping[str, bytes | None] = {}
+    ) -> tuple[tuple[Reading, ...], asyncio.Future[None]]:
+        """Give one measurement's members their sequences and group; the future resolves after their commit.
+
+        The named values of `state` are in the same transaction.
+        """
         first = self._next[UpLane.READINGS]
         group = first if len(drafts) > 1 else None
         readings = tuple(replace(draft, seq=first + place, group=group) for place, draft in enumerate(drafts))
         self._next[UpLane.READINGS] = first + len(readings)
-        return readings, self._pending.add_readings(readings)
+        self._state_now(state)
+        return readings, self._pending.add_readings(readings, state)
 
     def append_alarm(self, draft: Alarm, state: Mapping[str, bytes | None] = {}) -> tuple[Alarm, asyncio.Future[None]]:
         """Commit the alarm at once and alone, together with the rule `state` that made it.

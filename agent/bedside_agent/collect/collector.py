@@ -30,6 +30,16 @@ class Counts:
     dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One frame's measurements, or a position behind them, as heard on one connection."""
+
+    connection: int
+    at: Instant
+    measurements: tuple[Measurement, ...] = ()
+    position: str | None = None
+
+
 class Collector:
     """The queue and the decoder of one device. Call `hear` from the event loop's thread; `run` empties the queue."""
 
@@ -54,7 +64,9 @@ class Collector:
         self._clock = clock
         self._report = report
         self._capacity = capacity
-        self._queue: asyncio.Queue[tuple[tuple[Measurement, ...], Instant]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Heard] = asyncio.Queue()
+        self._connection = 0
+        self._last_with_a_hole = -1
         self._overflowing = False
         self._dropped_unreported = 0
         self._refused_in_a_row = 0
@@ -68,6 +80,7 @@ class Collector:
     def connected(self) -> None:
         """A connection begins: bytes left over from the one before are no part of it."""
         self._listener = self._listen()
+        self._connection += 1
 
     def disconnected(self) -> None:
         """A connection has ended. A measurement that was whole and waited for something beside it is kept as it is."""
@@ -90,11 +103,18 @@ class Collector:
         self.battery_percent = percent
         self._sink.charged(self._device_id, percent, self._clock.now())
 
+    def remember(self, position: str) -> None:
+        """The sink is told once it has all that was heard before; not if some of that connection was dropped."""
+        self._queue.put_nowait(_Heard(self._connection, self._clock.now(), position=position))
+
     async def run(self) -> None:
         """Hand what is heard to the sink, in order, until cancelled. The sink's errors come out here."""
         while True:
-            measurements, heard_at = await self._queue.get()
-            await self._sink.take(self._device_id, measurements, heard_at)
+            heard = await self._queue.get()
+            if heard.position is None:
+                await self._sink.take(self._device_id, heard.measurements, heard.at)
+            elif heard.connection > self._last_with_a_hole:
+                self._sink.remember(self._device_id, heard.position)
             self._queue.task_done()
             if self._overflowing and self.waiting <= self._capacity // 2:
                 self._overflowing = False
@@ -118,13 +138,14 @@ class Collector:
         self.last_heard = self._clock.now()
         if self.waiting >= self._capacity:
             self._drop_oldest()
-        self._queue.put_nowait((decoded.measurements, self.last_heard))
+        self._queue.put_nowait(_Heard(self._connection, self.last_heard, decoded.measurements))
 
     def _drop_oldest(self) -> None:
-        lost, _ = self._queue.get_nowait()
+        lost = self._queue.get_nowait()
         self._queue.task_done()
-        self.counts.dropped += len(lost)
-        self._dropped_unreported += len(lost)
+        self._last_with_a_hole = max(self._last_with_a_hole, lost.connection)
+        self.counts.dropped += len(lost.measurements)
+        self._dropped_unreported += len(lost.measurements)
         if not self._overflowing:
             self._overflowing = True
             self._report_dropped()

@@ -12,9 +12,17 @@ class Sink(Protocol):
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         """Keep one frame's measurements, never empty, heard at that instant.
 
-        It may return before they are durable. An error ends the agent: a hub that cannot keep readings must not
-        look as if it did.
+        It may return before they are durable. A stored record that was kept before is dropped. An error ends the
+        agent: a hub that cannot keep readings must not look as if it did.
         """
+        ...
+
+    def remember(self, device_id: str, position: str) -> None:
+        """What was taken before need not be asked for again; durable only when all of that is. Must not block."""
+        ...
+
+    def position(self, device_id: str) -> str | None:
+        """What was last remembered of this device, over all starts of the agent; None for nothing."""
         ...
 
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:

@@ -49,6 +49,14 @@ class Watch:
             heard.measurements.extend(measurements)
             heard.news.set()
 
+    def remember(self, device_id: str, position: str) -> None:
+        """Hand it on."""
+        self._sink.remember(device_id, position)
+
+    def position(self, device_id: str) -> str | None:
+        """See `sink.Sink`."""
+        return self._sink.position(device_id)
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Hand it on."""
         self._sink.sensor_off(device_id, heard_at)

@@ -24,6 +24,8 @@ class Shelf:
         self.gate = asyncio.Event()
         self.gate.set()
         self.said: list[tuple[str, str, Instant]] = []
+        self.positions: list[tuple[str, int]] = []
+        """What was remembered, and how many frames had been taken by then."""
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         await self.gate.wait()
@@ -34,6 +36,12 @@ class Shelf:
 
     def charged(self, device_id: str, percent: int, heard_at: Instant) -> None:
         self.said.append((device_id, f"{percent} %", heard_at))
+
+    def remember(self, device_id: str, position: str) -> None:
+        self.positions.append((position, len(self.taken)))
+
+    def position(self, device_id: str) -> str | None:
+        return self.positions[-1][0] if self.positions else None
 
 
 def rate(value: int) -> bytes:
@@ -193,3 +201,29 @@ async def test_the_battery_is_said_and_kept() -> None:
         collector.charged(15)
         assert shelf.said == [("dev-1", "15 %", clock.now())]
         assert collector.battery_percent == 15
+
+
+async def test_a_position_follows_what_was_heard_before_it() -> None:
+    async with collecting() as (collector, shelf, _, _):
+        collector.connected()
+        collector.hear(rate(60), heart_rate.MEASUREMENT)
+        collector.remember("1:aa")
+        collector.hear(rate(61), heart_rate.MEASUREMENT)
+        await collector.drain()
+    assert shelf.positions == [("1:aa", 1)]
+
+
+async def test_a_position_behind_dropped_measurements_is_forgotten() -> None:
+    async with collecting(capacity=4) as (collector, shelf, _, _):
+        shelf.gate.clear()
+        collector.connected()
+        for value in range(60, 70):
+            collector.hear(rate(value), heart_rate.MEASUREMENT)
+        collector.remember("10:aa")
+        collector.connected()
+        collector.hear(rate(71), heart_rate.MEASUREMENT)
+        collector.remember("11:bb")
+        await asyncio.sleep(0)
+        shelf.gate.set()
+        await collector.drain()
+    assert shelf.positions == [("11:bb", len(shelf.taken))]
