@@ -8,9 +8,9 @@ import os
 import random
 import signal
 import ssl
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,7 @@ class Agent:
             clock=times,
             report=watch.note,
             jitter=jitter,
+            local_time=self._local_time,
         )
         self.operations = DeviceOperations(
             self._station, watch, central, lambda: load(state).device, self._intake.quarantining
@@ -296,11 +297,15 @@ class Agent:
         )
 
     def _local_minute(self) -> int | None:
+        local = self._local_time()
+        return None if local is None else 60 * local.hour + local.minute
+
+    def _local_time(self) -> datetime | None:
+        """In the hub's time zone, without naming it: devices know none."""
         now = self._times.now()
         if now.quality is not ClockQuality.SYNCED:
             return None
-        local = time.localtime(now.utc_ms / 1000)
-        return 60 * local.tm_hour + local.tm_min
+        return datetime.fromtimestamp(now.utc_ms / 1000)  # noqa: DTZ006 - the hub's own zone is the patient's
 
     def _on_signal(self, name: str, reason: str | None) -> None:
         if name == SOUND:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from bedside_profiles.conversation import ClockMeasured
+
 
 @dataclass
 class Recorder:
@@ -12,12 +14,17 @@ class Recorder:
     beginnings: int = 0
     ends: int = 0
     charges: list[int] = field(default_factory=list)
+    positions: list[str] = field(default_factory=list)
+    """What was to be remembered, each with how many payloads came before: `position@count`."""
 
     def hear(self, payload: bytes, characteristic: str = "") -> None:
         self.heard.append((payload, characteristic))
 
     def charged(self, percent: int) -> None:
         self.charges.append(percent)
+
+    def remember(self, position: str) -> None:
+        self.positions.append(f"{position}@{len(self.heard)}")
 
     def connected(self) -> None:
         self.beginnings += 1
@@ -30,6 +37,15 @@ class Recorder:
 
     def given_up(self, reason: str) -> None:
         self.said.append(f"given up: {reason}")
+
+    def done(self) -> None:
+        self.said.append("done")
+
+    def trouble(self, reason: str) -> None:
+        self.said.append(f"trouble: {reason}")
+
+    def clock(self, measured: ClockMeasured) -> None:
+        self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
 
 
 @dataclass
@@ -46,3 +62,12 @@ class Told:
 
     def given_up(self, reason: str) -> None:
         self.said.append(f"given up: {reason}")
+
+    def done(self) -> None:
+        self.said.append("done")
+
+    def trouble(self, reason: str) -> None:
+        self.said.append(f"trouble: {reason}")
+
+    def clock(self, measured: ClockMeasured) -> None:
+        self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")

@@ -16,6 +16,8 @@ class DeviceEntry:
     `profile` is a name of the catalogue. A Bluetooth device is found by its `address`, or by the profile's service
     together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`.
     `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
+    A scale that keeps readings for several people gives those of the user `user_index`, for the `consent_code` that
+    was set at the scale; it is a secret.
     """
 
     device_id: str
@@ -24,6 +26,15 @@ class DeviceEntry:
     advertised_name: str | None = None
     port: str | None = None
     bind_key: str | None = None
+    user_index: str | None = None
+    consent_code: str | None = None
+
+    @property
+    def consent(self) -> tuple[int | None, int | None]:
+        """User index and consent code as numbers, or None twice."""
+        if self.user_index is None or self.consent_code is None:
+            return None, None
+        return int(self.user_index), int(self.consent_code)
 
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
@@ -50,4 +61,9 @@ class DeviceEntry:
                 found.append(f"device {self.device_id}: it encrypts what it says; give its bind_key")
         if self.bind_key is not None and _BIND_KEY.fullmatch(self.bind_key) is None:
             found.append(f"device {self.device_id}: a bind_key is 32 hexadecimal digits")
+        if (self.user_index is None) != (self.consent_code is None):
+            found.append(f"device {self.device_id}: user_index and consent_code belong together")
+        for name, text, highest in (("user_index", self.user_index, 254), ("consent_code", self.consent_code, 9999)):
+            if text is not None and not (text.isascii() and text.isdigit() and int(text) <= highest):
+                found.append(f"device {self.device_id}: {name} is not a number from 0 to {highest}")
         return tuple(found)

@@ -13,6 +13,9 @@ class NoticeKind(StrEnum):
     DEVICE_CONNECTED = "device_connected"
     DEVICE_LOST = "device_lost"  # reason
     DEVICE_GIVEN_UP = "device_given_up"  # reason
+    DEVICE_DONE = "device_done"  # all was said and heard, and the link is ended
+    DEVICE_TROUBLE = "device_trouble"  # reason
+    DEVICE_CLOCK = "device_clock"  # offset_seconds (ahead of the hub; "unknown" when it says no time), set (yes, no)
     FRAMES_REFUSED = "frames_refused"  # reason, count: first broken frame after good ones, then each doubling
     READINGS_DROPPED = "readings_dropped"  # count of measurements that the full queue lost since the last report
 

@@ -14,10 +14,12 @@ from bedside_agent.collect.notices import Notice, NoticeKind, Report
 from bedside_agent.collect.sink import Sink
 from bedside_agent.radio.advert_session import AdvertSession
 from bedside_agent.radio.central import Central, Target
+from bedside_agent.radio.dialogue import LocalTime
 from bedside_agent.radio.session import RadioSession
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
+from bedside_profiles.conversation import ClockMeasured, Known
 from bedside_profiles.errors import BedsideError
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
@@ -43,7 +45,7 @@ class _Session(Protocol):
     def link(self) -> LinkState: ...
 
     @property
-    def trouble(self) -> BedsideError | None: ...
+    def last_error(self) -> BedsideError | None: ...
 
     async def run(self) -> None: ...
 
@@ -51,8 +53,9 @@ class _Session(Protocol):
 class Station:
     """Reads all `entries`, each without `problems()`, until it is cancelled.
 
-    `central` may be None when no entry is a Bluetooth device. `jitter` spreads the devices' attempts. Errors of the
-    sink and faults of the program come out of `run`; errors of devices, radio and lines never do.
+    `central` may be None when no entry is a Bluetooth device. `jitter` spreads the devices' attempts. `local_time` is
+    what devices' clocks are held against. Errors of the sink and faults of the program come out of `run`; errors of
+    devices, radio and lines never do.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Station:
         clock: Clock,
         report: Report,
         jitter: random.Random,
+        local_time: LocalTime = lambda: None,
     ) -> None:
         self._central = central
         self._open_port = open_port
@@ -72,6 +76,7 @@ class Station:
         self._clock = clock
         self._report = report
         self._jitter = jitter
+        self._local_time = local_time
         self._devices = [self._device(entry) for entry in entries]
         self._groups: tuple[asyncio.TaskGroup, asyncio.TaskGroup] | None = None
 
@@ -116,7 +121,7 @@ class Station:
         for device in self._devices:
             if device.entry.device_id == device_id:
                 counts, session = device.collector.counts, device.session
-                return Seen(device.profile, session.link, session.trouble, counts.without_reading, counts.refused)
+                return Seen(device.profile, session.link, session.last_error, counts.without_reading, counts.refused)
         return None
 
     def _device(self, entry: DeviceEntry) -> "_Device":
@@ -144,7 +149,16 @@ class Station:
             assert entry.address is not None  # noqa: S101 - `problems` asks for it
             return AdvertSession(profile, entry.address, self._central, collector, teller, jitter=self._jitter)
         target = Target(profile.service_uuid, entry.address, entry.advertised_name)
-        return RadioSession(target, profile, self._central, collector, teller, jitter=self._jitter)
+        return RadioSession(
+            target,
+            profile,
+            self._central,
+            collector,
+            teller,
+            jitter=self._jitter,
+            known=lambda: Known(self._sink.position(entry.device_id), *entry.consent),
+            local_time=self._local_time,
+        )
 
     async def _drain(self, devices: Sequence["_Device"]) -> None:
         """Let the sink take what was heard; a collector that has ended (its sink failed) has nobody to wait for."""
@@ -227,6 +241,20 @@ class _Teller:
 
     def given_up(self, reason: str) -> None:
         self._say(NoticeKind.DEVICE_GIVEN_UP, reason)
+
+    def done(self) -> None:
+        self._say(NoticeKind.DEVICE_DONE)
+
+    def trouble(self, reason: str) -> None:
+        self._say(NoticeKind.DEVICE_TROUBLE, reason)
+
+    def clock(self, measured: ClockMeasured) -> None:
+        offset = measured.offset_seconds
+        fields = {
+            "offset_seconds": "unknown" if offset is None else f"{offset:.0f}",
+            "set": "yes" if measured.is_set else "no",
+        }
+        self._report(Notice(self._device_id, NoticeKind.DEVICE_CLOCK, self._clock.now(), fields))
 
     def _say(self, kind: NoticeKind, reason: str = "") -> None:
         fields = {"reason": reason} if reason else {}

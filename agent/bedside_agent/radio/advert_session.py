@@ -30,7 +30,7 @@ class AdvertSession:
         jitter: random.Random,
     ) -> None:
         self.link = LinkState.SEARCHING
-        self.trouble: RadioError | None = None
+        self.last_error: RadioError | None = None
         self._profile = profile
         self._address = address.upper()
         self._central = central
@@ -46,9 +46,9 @@ class AdvertSession:
         while True:
             try:
                 await self._central.listen(self._hear, seconds=LISTEN_SECONDS)
-                failures, self.trouble = 0, None
+                failures, self.last_error = 0, None
             except RadioError as error:
-                self.trouble = error
+                self.last_error = error
                 failures += 1
                 if self.link is LinkState.CONNECTED:
                     self._teller.lost(error.reason)

@@ -28,6 +28,8 @@ from bedside_agent.radio.central import (
 
 INSUFFICIENT_AUTHENTICATION = 0x05
 
+_WRITES = frozenset({"write", "write-without-response"})
+
 _UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 """Of a link it says that the link has ended: its services are on the bus as long as it stands."""
 
@@ -99,11 +101,17 @@ class BleakLink:
             async with asyncio.timeout(timeout_seconds):
                 return bytes(await self._client.read_gatt_char(characteristic))
 
-    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
+    async def write(
+        self, characteristic: str, payload: bytes, *, timeout_seconds: float, acknowledged: bool = True
+    ) -> None:
         """See `central.Link`."""
         with self._translated("write", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
-                await self._client.write_gatt_char(characteristic, payload, response=True)
+                found = self._client.services.get_characteristic(characteristic)
+                kinds = set() if found is None else set(found.properties) & _WRITES
+                if kinds:
+                    acknowledged = "write" in kinds and (acknowledged or len(kinds) == 1)
+                await self._client.write_gatt_char(characteristic, payload, response=acknowledged)
 
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """See `central.Link`."""

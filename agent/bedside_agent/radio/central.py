@@ -131,8 +131,13 @@ class Link(Protocol):
         """The characteristic's value."""
         ...
 
-    async def write(self, characteristic: str, payload: bytes, *, timeout_seconds: float) -> None:
-        """Write with response."""
+    async def write(
+        self, characteristic: str, payload: bytes, *, timeout_seconds: float, acknowledged: bool = True
+    ) -> None:
+        """Write, with the device's response or, not `acknowledged`, without waiting for any.
+
+        A characteristic that takes only one kind of write is written in that kind.
+        """
         ...
 
     async def disconnect(self, *, timeout_seconds: float) -> None:

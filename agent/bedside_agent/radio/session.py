@@ -1,4 +1,4 @@
-"""One configured Bluetooth device, for ever: find it, connect, subscribe, listen, and begin again when it goes.
+"""One configured Bluetooth device, for ever: find it, connect, subscribe, listen, talk, and begin again when it goes.
 
 A radio stack may say "connected" long after the device or the stack itself is gone, so a connection is believed only
 while data comes: each profile names the silence after which the link is taken for dead.
@@ -8,12 +8,23 @@ import asyncio
 import contextlib
 import functools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bedside_agent.radio.central import Central, CharacteristicMissingError, Link, LinkLostError, RadioError, Target
+from bedside_agent.radio.central import (
+    AccessRefusedError,
+    Central,
+    CharacteristicMissingError,
+    Link,
+    LinkLostError,
+    RadioError,
+    Target,
+)
+from bedside_agent.radio.dialogue import Dialogue, LocalTime
 from bedside_agent.radio.patience import GiveUp, decide
 from bedside_profiles.bluetooth import battery_service
+from bedside_profiles.conversation import ClockMeasured, Known
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.wire.status import LinkState
@@ -48,6 +59,10 @@ class Ear(Protocol):
         """How full the device's battery is."""
         ...
 
+    def remember(self, position: str) -> None:
+        """What was heard up to here need not be asked for again, once it is kept."""
+        ...
+
 
 class Teller(Protocol):
     """Is told when the link changes."""
@@ -64,6 +79,22 @@ class Teller(Protocol):
         """It will not be tried again."""
         ...
 
+    def done(self) -> None:
+        """All was said and heard, and the link is ended."""
+        ...
+
+    def trouble(self, reason: str) -> None:
+        """It does not do what it should."""
+        ...
+
+    def clock(self, measured: ClockMeasured) -> None:
+        """How wrong its clock is."""
+        ...
+
+
+CLOCK_NEWS_SECONDS = 2.0
+"""A clock that is measured at every connection is told again when it differs by so much from what was told."""
+
 
 class RadioSession:
     """Run it as one task. `link` is what the hub's status says of the device."""
@@ -78,9 +109,12 @@ class RadioSession:
         *,
         jitter: random.Random,
         timing: Timing | None = None,
+        known: Callable[[], Known] = Known,
+        local_time: LocalTime = lambda: None,
     ) -> None:
+        """`known` is asked at each connection; `local_time` is None as long as the hub does not know the time."""
         self.link = LinkState.SEARCHING
-        self.trouble: RadioError | None = None
+        self.last_error: RadioError | None = None
         self._target = target
         self._profile = profile
         self._central = central
@@ -88,18 +122,28 @@ class RadioSession:
         self._teller = teller
         self._jitter = jitter
         self._timing = timing or Timing()
+        self._known = known
+        self._local_time = local_time
         self._heard_at = 0.0
         self._heard_anything = False
+        self._dialogue: Dialogue | None = None
+        self._told_trouble: str | None = None
+        self._has_trouble = False
+        self._told_clock: ClockMeasured | None = None
 
     async def run(self) -> None:
         """Keep the device connected until cancelled, or until it proves to be another device than configured."""
         failures = 0
         while True:
-            self._heard_anything = False
+            self._heard_anything = self._has_trouble = False
             try:
-                await self._one_connection()
+                pause_seconds = await self._one_connection()
+                failures = 0
+                self.link = LinkState.SEARCHING
+                self._teller.done()
+                await asyncio.sleep(pause_seconds)
             except RadioError as error:
-                self.trouble = error
+                self.last_error = error
                 if self.link is LinkState.CONNECTED:
                     self.link = LinkState.LOST
                     self._teller.lost(error.reason)
@@ -111,24 +155,78 @@ class RadioSession:
                     return
                 await asyncio.sleep(decision.seconds)
 
-    async def _one_connection(self) -> None:
-        """Raises the `RadioError` that ended it."""
+    async def _one_connection(self) -> float:
+        """For how long the device is left alone, after all was said; raises the `RadioError` that ended it else."""
         timing = self._timing
         found = await self._central.find(self._target, timeout_seconds=timing.find_seconds)
         lost = asyncio.Event()
         link = await self._central.connect(found, lost.set, timeout_seconds=timing.connect_seconds)
         try:
             self._ear.connected()
+            self._dialogue = self._dialogue_on(link)
+            await self._read_first(link)
             streams = await self._subscribe_all(link)
-            self.link, self.trouble = LinkState.CONNECTED, None
+            self.link, self.last_error = LinkState.CONNECTED, None
             self._teller.connected()
-            await self._read_battery(link)
-            await self._until_lost(lost, self._profile.silence_seconds if streams else None)
+            return await self._listen_and_talk(link, lost, self._profile.silence_seconds if streams else None)
         finally:
+            self._dialogue = None
             self._ear.disconnected()
+            if not self._has_trouble:
+                self._told_trouble = None
             # The connection ends here on purpose; that it had ended already is no further news.
             with contextlib.suppress(RadioError):
                 await link.disconnect(timeout_seconds=timing.disconnect_seconds)
+
+    def _dialogue_on(self, link: Link) -> Dialogue | None:
+        profile = self._profile
+        if profile.converse is None:
+            return None
+        return Dialogue(
+            profile.converse(self._known()),
+            link,
+            self,
+            self._local_time,
+            own=(*profile.commands, *(one.uuid for one in profile.characteristics)),
+            call_seconds=self._timing.call_seconds,
+        )
+
+    async def _listen_and_talk(self, link: Link, lost: asyncio.Event, silence: float | None) -> float:
+        listening = asyncio.create_task(self._until_lost(lost, silence))
+        talking = asyncio.create_task(self._talk(link))
+        try:
+            await asyncio.wait({listening, talking}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done() and talking.result() is None:
+                await listening
+            if listening.done():
+                # Of a link that ended, this is the reason; a call that ended with it has none of its own.
+                listening.result()
+            pause_seconds = talking.result()
+            assert pause_seconds is not None  # noqa: S101 - else it listens until the link is lost
+            return pause_seconds
+        finally:
+            for task in (listening, talking):
+                task.cancel()
+            await asyncio.wait({listening, talking})
+            # Only one of two errors comes out of here; the other is looked at, so that nobody misses it.
+            for task in (listening, talking):
+                if not task.cancelled():
+                    task.exception()
+
+    async def _talk(self, link: Link) -> float | None:
+        """What the profile's conversation wants, and the battery; the pause when all was said."""
+        if self._dialogue is None:
+            await self._read_battery(link)
+            return None
+        return await self._dialogue.run(functools.partial(self._read_battery, link))
+
+    async def _read_first(self, link: Link) -> None:
+        """What the listener needs to understand the rest. A device without it is understood as far as it goes."""
+        for characteristic in self._profile.reads_first:
+            with contextlib.suppress(AccessRefusedError, CharacteristicMissingError):
+                if link.offers(characteristic):
+                    payload = await link.read(characteristic, timeout_seconds=self._timing.call_seconds)
+                    self._ear.hear(payload, characteristic)
 
     async def _subscribe_all(self, link: Link) -> bool:
         """Whether one of them streams, so that silence means something: an indication comes only now and then."""
@@ -157,6 +255,28 @@ class RadioSession:
         self._heard_at = asyncio.get_running_loop().time()
         self._heard_anything = True
         self._ear.hear(payload, characteristic)
+        if self._dialogue is not None:
+            self._dialogue.hear(characteristic, payload)
+
+    # What the dialogue finds out ---------------------------------------------------------------------------------
+
+    def remember(self, position: str) -> None:
+        """See `dialogue.Hearer`."""
+        self._ear.remember(position)
+
+    def trouble(self, reason: str) -> None:
+        """See `dialogue.Hearer`; the same trouble is told once, until a connection went well."""
+        self._has_trouble = True
+        if reason != self._told_trouble:
+            self._told_trouble = reason
+            self._teller.trouble(reason)
+
+    def clock_measured(self, measured: ClockMeasured) -> None:
+        """See `dialogue.Hearer`; told when it is news."""
+        if self._told_clock is None or _differ(measured, self._told_clock):
+            self._teller.clock(measured)
+            # A clock that was set is expected to be right next time.
+            self._told_clock = ClockMeasured(0.0, is_set=True) if measured.is_set else measured
 
     async def _until_lost(self, lost: asyncio.Event, silence: float | None) -> None:
         if silence is None:
@@ -171,3 +291,9 @@ class RadioSession:
                 continue
             raise LinkLostError("the connection ended")
         raise LinkLostError(f"connected, but silent for {silence:g} s")
+
+
+def _differ(one: ClockMeasured, other: ClockMeasured) -> bool:
+    if one.offset_seconds is None or other.offset_seconds is None:
+        return one.offset_seconds is not other.offset_seconds
+    return abs(one.offset_seconds - other.offset_seconds) >= CLOCK_NEWS_SECONDS

@@ -51,7 +51,7 @@ class SerialSession:
         jitter: random.Random,
     ) -> None:
         self.link = LinkState.SEARCHING
-        self.trouble: PortError | None = None
+        self.last_error: PortError | None = None
         self._path = path
         self._profile = profile
         self._open_port = open_port
@@ -66,7 +66,7 @@ class SerialSession:
             try:
                 await self._one_opening()
             except PortError as error:
-                self.trouble = error
+                self.last_error = error
                 failures = 1 if self.link is LinkState.CONNECTED else failures + 1
                 if self.link is LinkState.CONNECTED:
                     self.link = LinkState.LOST
@@ -86,7 +86,7 @@ class SerialSession:
                 except TimeoutError:
                     raise PortError(self._path, f"open, but silent for {self._profile.silence_seconds:g} s") from None
                 if self.link is not LinkState.CONNECTED:
-                    self.link, self.trouble = LinkState.CONNECTED, None
+                    self.link, self.last_error = LinkState.CONNECTED, None
                     self._teller.connected()
                 self._ear.hear(data)
         finally:

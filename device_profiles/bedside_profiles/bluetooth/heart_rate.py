@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bedside_profiles.bluetooth import clock_setting
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -132,4 +133,5 @@ PROFILE = BleProfile(
     listen=values(decode),
     encode=encode,
     silence_seconds=30.0,
+    converse=clock_setting.measured,
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.bluetooth import clock_setting
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -220,4 +221,5 @@ PROFILE = BleProfile(
     listen=values(decode),
     encode=encode,
     silence_seconds=30.0,
+    converse=clock_setting.measured,
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.bluetooth import clock_setting
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -149,4 +150,5 @@ PROFILE = BleProfile(
     listen=values(decode),
     encode=encode,
     silence_seconds=None,
+    converse=clock_setting.set_each_time,
 )

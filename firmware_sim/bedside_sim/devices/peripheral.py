@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from bumble import data_types, hci
-from bumble.core import UUID, AdvertisingData
+from bumble.att import ATT_Error, ErrorCode
+from bumble.core import UUID, AdvertisingData, DataType
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.host import Host
@@ -14,7 +16,7 @@ from bumble.transport.common import AsyncPipeSink
 
 from bedside_profiles.bluetooth import battery_service
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import BleProfile, Transfer
+from bedside_profiles.profile import BleProfile, Transfer, sig_uuid
 from bedside_profiles.readings import Measurement
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.radio import Air, VirtualController
@@ -27,6 +29,18 @@ _PROPERTIES = {
     Transfer.NOTIFY: Characteristic.Properties.NOTIFY,
     Transfer.INDICATE: Characteristic.Properties.INDICATE,
 }
+_WRITTEN = Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE
+
+Heed = Callable[[bytes], None]
+"""What a device does when a hub has written. It raises `RefusedError` instead of taking it."""
+
+
+class RefusedError(Exception):
+    """The device answers with the ATT error `code`; 0x80 and above are its own."""
+
+    def __init__(self, code: int = 0x80) -> None:
+        super().__init__(f"refused with ATT error 0x{code:02x}")
+        self.code = code
 
 
 class Peripheral:
@@ -42,7 +56,10 @@ class Peripheral:
         name: str,
         address: str,
         further_services: Sequence[Service] = (),
+        heeds: Mapping[str, Heed] | None = None,
+        shows: Mapping[str, Callable[[], bytes]] | None = None,
     ) -> None:
+        """`heeds` are the characteristics that a hub may write, `shows` those that it may read."""
         self.device_id = device_id
         self.profile = profile
         self.address = address
@@ -50,14 +67,12 @@ class Peripheral:
         self.battery_percent = 80
         self._air = air
         self._journal = journal
+        self._works: set[asyncio.Task[object]] = set()
         self._controller = VirtualController(device_id, link=air)
         self._controller.random_address = hci.Address(address)
-        self._characteristics = {
-            wanted.uuid: Characteristic(
-                _uuid(wanted.uuid), _PROPERTIES[wanted.transfer], Characteristic.Permissions(0), b""
-            )
-            for wanted in profile.characteristics
-        }
+        self._characteristics = characteristics_of(
+            {wanted.uuid: _PROPERTIES[wanted.transfer] for wanted in profile.characteristics}, heeds or {}, shows or {}
+        )
         self._device = Device(
             config=DeviceConfiguration(name=name, address=hci.Address(address)),
             host=Host(self._controller, AsyncPipeSink(self._controller)),
@@ -76,11 +91,12 @@ class Peripheral:
                     data_types.Flags(
                         AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
                     ),
-                    data_types.CompleteListOf16BitServiceUUIDs([_uuid(profile.service_uuid)]),
-                    data_types.CompleteLocalName(name),
+                    _service_list(_uuid(profile.service_uuid)),
                 ]
             )
         )
+        # A service of 128 bits leaves no room for a name beside it.
+        self._device.scan_response_data = bytes(AdvertisingData([data_types.CompleteLocalName(name)]))
 
     async def start(self) -> None:
         """Power on and advertise."""
@@ -101,18 +117,27 @@ class Peripheral:
 
         The journal gets what the profile's decoder reads in the frame. Raises `EncodeError`.
         """
-        payload = self.profile.encode(characteristic, measurements)
-        (understood,) = self.profile.listen().feed(characteristic, payload)
-        if isinstance(understood, DecodeError):
-            raise understood
+        return await self.hand_over(characteristic, self.profile.encode(characteristic, measurements))
+
+    async def hand_over(self, characteristic: str, payload: bytes) -> Stamp | None:
+        """As `say`, for bytes."""
+        outcomes = self.profile.listen().feed(characteristic, payload)
+        understood = [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
         handed_over = None
         for connection in list(self._device.connections.values()):
             stamp = Stamp.now()
             if await self._hand_over(connection, self._characteristics[characteristic], payload):
                 handed_over = handed_over or stamp
         if handed_over is not None:
-            self._journal.record(self.device_id, understood.measurements, handed_over)
+            for outcome in understood:
+                self._journal.record(self.device_id, outcome.measurements, handed_over)
         return handed_over
+
+    def later(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do it after the answer to what a hub is writing now."""
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
 
     async def drop(self) -> None:
         """End the connection from this side."""
@@ -181,6 +206,49 @@ class Peripheral:
             connection.remove_listener(connection.EVENT_DISCONNECTION, on_disconnection)
 
 
+def characteristics_of(
+    said: Mapping[str, Characteristic.Properties],
+    heeds: Mapping[str, Heed],
+    shows: Mapping[str, Callable[[], bytes]],
+) -> dict[str, Characteristic[bytes]]:
+    """One characteristic each, with the properties of all three."""
+    made = {}
+    for uuid in dict.fromkeys((*said, *heeds, *shows)):
+        properties, permissions = said.get(uuid, Characteristic.Properties(0)), Characteristic.Permissions(0)
+        read = write = None
+        if uuid in shows:
+            properties |= Characteristic.Properties.READ
+            permissions |= Characteristic.Permissions.READABLE
+            read = _reading(shows[uuid])
+        if uuid in heeds:
+            properties |= _WRITTEN
+            permissions |= Characteristic.Permissions.WRITEABLE
+            write = _writing(heeds[uuid])
+        value = CharacteristicValue(read=read, write=write) if read or write else b""
+        made[uuid] = Characteristic(_uuid(uuid), properties, permissions, value)
+    return made
+
+
+def _reading(show: Callable[[], bytes]) -> Callable[[Connection], bytes]:
+    return lambda _connection: show()
+
+
+def _writing(heed: Heed) -> Callable[[Connection, bytes], None]:
+    def write(_connection: Connection, value: bytes) -> None:
+        try:
+            heed(bytes(value))
+        except RefusedError as refused:
+            raise ATT_Error(ErrorCode(refused.code)) from refused
+
+    return write
+
+
+def _service_list(uuid: UUID) -> DataType:
+    if len(uuid.uuid_bytes) == 2:
+        return data_types.CompleteListOf16BitServiceUUIDs([uuid])
+    return data_types.CompleteListOf128BitServiceUUIDs([uuid])
+
+
 def _uuid(text: str) -> UUID:
     """The 16 bit form where the SIG assigned one: that is what devices advertise."""
-    return UUID.from_16_bits(int(text[4:8], 16))
+    return UUID.from_16_bits(int(text[4:8], 16)) if text == sig_uuid(int(text[4:8], 16)) else UUID(text)

@@ -1,0 +1,139 @@
+"""Carries out what a profile's conversation wants said, on one link.
+
+Values are handed to the conversation in the order in which they came, one step is carried out after the other, and
+what is refused is an answer. A step without any answer in time ends the connection: nobody knows what state the device
+is in.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bedside_agent.radio.central import AccessRefusedError, CharacteristicMissingError, Link
+from bedside_profiles.conversation import (
+    ClockMeasured,
+    Conversation,
+    Finish,
+    Moment,
+    Read,
+    Remember,
+    Step,
+    Trouble,
+    Write,
+)
+
+LocalTime = Callable[[], datetime | None]
+"""The wall time where the patient lives, without a zone; None while the hub does not know it."""
+
+
+class Hearer(Protocol):
+    """Is told what the conversation finds out; must not block."""
+
+    def remember(self, position: str) -> None:
+        """What was heard up to here need not be asked for again, once it is kept."""
+        ...
+
+    def clock_measured(self, measured: ClockMeasured) -> None:
+        """How wrong the device's clock is."""
+        ...
+
+    def trouble(self, reason: str) -> None:
+        """The device does not do what it should."""
+        ...
+
+
+class Dialogue:
+    """One connection's. Hand every subscribed value to `hear`; `run` carries out what is to be said."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        link: Link,
+        hearer: Hearer,
+        local_time: LocalTime,
+        *,
+        own: Sequence[str],
+        call_seconds: float,
+    ) -> None:
+        """`own` are the characteristics without which there is no talking: one that asks for a bond ends the link."""
+        self._conversation = conversation
+        self._link = link
+        self._hearer = hearer
+        self._local_time = local_time
+        self._own = frozenset(own)
+        self._call_seconds = call_seconds
+        self._heard: deque[tuple[str, bytes]] = deque()
+        self._something = asyncio.Event()
+        self._steps: deque[Step] = deque()
+
+    def hear(self, characteristic: str, payload: bytes) -> None:
+        """A subscribed value. Never blocks."""
+        self._heard.append((characteristic, payload))
+        self._something.set()
+
+    async def run(self, after_begin: Callable[[], Awaitable[None]]) -> float:
+        """Talk until all is said; for how many seconds the device is left alone then. Raises `RadioError`.
+
+        `after_begin` is done once the first steps were: some devices are to be spoken to within seconds.
+        """
+        self._steps.extend(self._conversation.begin(self._now()))
+        pause = await self._carry_out()
+        if pause is None:
+            await after_begin()
+        while pause is None:
+            await self._wait()
+            while self._heard:
+                characteristic, payload = self._heard.popleft()
+                self._steps.extend(self._conversation.hear(characteristic, payload, self._now()))
+            now = self._now()
+            wakes = self._conversation.wakes_at_seconds
+            if wakes is not None and wakes <= now.seconds:
+                self._steps.extend(self._conversation.wake(now))
+            pause = await self._carry_out()
+        return pause
+
+    async def _wait(self) -> None:
+        """Until something is heard, or the conversation wants to be woken."""
+        try:
+            async with asyncio.timeout_at(self._conversation.wakes_at_seconds):
+                await self._something.wait()
+        except TimeoutError:
+            pass
+        self._something.clear()
+
+    async def _carry_out(self) -> float | None:
+        """All steps that wait; the pause when one of them was the last."""
+        while self._steps:
+            step = self._steps.popleft()
+            if isinstance(step, Finish):
+                return step.pause_seconds
+            if isinstance(step, Trouble):
+                self._hearer.trouble(step.reason)
+            elif isinstance(step, Remember):
+                self._hearer.remember(step.position)
+            elif isinstance(step, ClockMeasured):
+                self._hearer.clock_measured(step)
+            else:
+                self._steps.extend(await self._exchange(step))
+        return None
+
+    async def _exchange(self, step: Write | Read) -> Sequence[Step]:
+        try:
+            if isinstance(step, Read):
+                payload = await self._link.read(step.characteristic, timeout_seconds=self._call_seconds)
+                return self._conversation.hear(step.characteristic, payload, self._now())
+            await self._link.write(
+                step.characteristic, step.payload, timeout_seconds=self._call_seconds, acknowledged=step.acknowledged
+            )
+        except AccessRefusedError as error:
+            if error.needs_pairing and step.characteristic in self._own:
+                raise
+            return self._conversation.refused(step, self._now())
+        except CharacteristicMissingError:
+            return self._conversation.refused(step, self._now())
+        return ()
+
+    def _now(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time(), self._local_time())
