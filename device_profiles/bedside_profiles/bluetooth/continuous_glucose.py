@@ -6,9 +6,12 @@ since the session began (2AAA, `cgm_session.py`), which only a hub that read tha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from bedside_profiles.bluetooth import record_access
+from bedside_profiles.bluetooth import cgm_session, record_access
 from bedside_profiles.bluetooth.end_to_end import CRC_BYTES, is_whole, with_crc
+from bedside_profiles.bluetooth.record_fetching import RecordConversation
+from bedside_profiles.conversation import Conversation, Known
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -105,19 +108,25 @@ def records_of(payload: bytes) -> tuple[SensorRecord, ...]:
     """All records of one value. Raises `DecodeError` for the whole of it: behind a broken size nothing is certain."""
     if not payload:
         raise DecodeError(NAME, "no record", payload)
+    return tuple(SensorRecord.from_bytes(record) for record in _split(payload))
+
+
+def _split(payload: bytes) -> list[bytes]:
     found = []
     at = 0
     while at < len(payload):
         size = payload[at]
         if size < _SMALLEST_RECORD:
             raise DecodeError(NAME, f"a record of {size} bytes", payload)
-        found.append(SensorRecord.from_bytes(payload[at : at + size]))
+        found.append(payload[at : at + size])
         at += size
-    return tuple(found)
+    return found
 
 
-def decoded(record: SensorRecord) -> Decoded:
+def decoded(record: SensorRecord, session_start: datetime | None = None) -> Decoded:
     """What a record means. A glucose beyond the sensor's range is a reading without a number.
+
+    Its time is known with the start of the session, which is in the sensor's own wall time.
 
     A sensor that says both "above" and "below" its range says neither: then, and while its temperature or calibration
     is not right, the number stands and is questionable.
@@ -127,7 +136,12 @@ def decoded(record: SensorRecord) -> Decoded:
     doubt = calibration & (_CALIBRATION_DUE | _TOO_WARM | _TOO_COLD) or warning & _BOTH_SIDES == _BOTH_SIDES
     if doubt or status & _DEVICE_ALERT:
         quality.append(Quality.QUESTIONABLE)
-    members = Members(Modality.CONTINUOUS, quality=quality)
+    members = Members(
+        Modality.CONTINUOUS,
+        quality=quality,
+        device_time=_taken_at(session_start, record.offset_minutes),
+        record=record.offset_minutes,
+    )
     if status & _NO_MEASUREMENT:
         members.withhold(Metric.GLUCOSE, NoReading.INVALID)
         if record.trend is not None:
@@ -146,20 +160,30 @@ def decoded(record: SensorRecord) -> Decoded:
     return members.decoded(*facts)
 
 
+def _taken_at(session_start: datetime | None, offset_minutes: int) -> datetime | None:
+    try:
+        return None if session_start is None else session_start + timedelta(minutes=offset_minutes)
+    except OverflowError:
+        return None
+
+
 class SensorListener:
-    """Hears records, and remembers whether this sensor protects them.
+    """Hears records, and remembers when the session began and whether this sensor protects them.
 
     One flipped flag can turn a CRC into a trend; so of a sensor that sent a CRC once, nothing is believed without.
     """
 
     def __init__(self) -> None:
         self._checked = False
+        self._session_start: datetime | None = None
 
     def feed(self, characteristic: str, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
         """See `profile.Listener`: one outcome a record."""
         try:
             if characteristic == record_access.CONTROL_POINT:
                 return (record_access.decode_answer(payload),)
+            if characteristic == cgm_session.START_TIME:
+                return (self._session_began(payload),)
             if characteristic != MEASUREMENT:
                 raise DecodeError(NAME, f"no measurement characteristic: {characteristic}", payload)
             records = records_of(payload)
@@ -168,10 +192,16 @@ class SensorListener:
         except DecodeError as error:
             return (error,)
         self._checked = self._checked or any(record.checked for record in records)
-        return tuple(decoded(record) for record in records)
+        return tuple(decoded(record, self._session_start) for record in records)
 
     def rest(self) -> None:
         """See `profile.Listener`: nothing is ever begun."""
+
+    def _session_began(self, payload: bytes) -> Decoded:
+        said = cgm_session.decode(cgm_session.START_TIME, payload)
+        start = next((fact.value for fact in said.facts if fact.name == "session_start"), None)
+        self._session_start = None if start is None else datetime.fromisoformat(str(start))
+        return said
 
 
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
@@ -196,6 +226,17 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     ).to_bytes()
 
 
+def _numbered(characteristic: str, payload: bytes) -> tuple[tuple[int, bytes], ...]:
+    if characteristic != MEASUREMENT:
+        return ()
+    return tuple((SensorRecord.from_bytes(record).offset_minutes, record) for record in _split(payload))
+
+
+def converse(known: Known) -> Conversation:
+    """Fetches what the sensor measured while no hub was near; what it measures next comes by itself."""
+    return RecordConversation(known, _numbered, stays=True)
+
+
 PROFILE = BleProfile(
     name=NAME,
     label="Continuous glucose sensor",
@@ -207,5 +248,7 @@ PROFILE = BleProfile(
     listen=SensorListener,
     encode=encode,
     silence_seconds=1800.0,
+    converse=converse,
+    reads_first=(cgm_session.START_TIME,),
 )
 """Half an hour is six records of the slowest sensors."""

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bedside_profiles.bluetooth import record_access
+from bedside_profiles.bluetooth import clock_setting, record_access
 from bedside_profiles.bluetooth.glucose_context import MEASUREMENT_CONTEXT, GlucoseContext
+from bedside_profiles.bluetooth.record_fetching import RecordConversation
+from bedside_profiles.conversation import Conversation, Known, Together
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -151,6 +153,7 @@ def decoded(record: GlucoseRecord, context: GlucoseContext | None = None) -> Dec
         Modality.SPOT,
         quality=quality,
         device_time=None if status & _TIME_FAULT else record.taken_at,
+        record=record.sequence,
     )
     is_ketone = context is not None and context.is_ketone
     metric = Metric.KETONE if is_ketone else Metric.GLUCOSE
@@ -279,6 +282,15 @@ def decode_command(payload: bytes) -> Decoded:
     return Decoded(facts=(Fact("command", "set_clock"), Fact("device_time", moment.isoformat())))
 
 
+def _numbered(characteristic: str, payload: bytes) -> tuple[tuple[int, bytes], ...]:
+    return ((GlucoseRecord.from_bytes(payload).sequence, payload),) if characteristic == MEASUREMENT else ()
+
+
+def converse(known: Known) -> Conversation:
+    """Measures the clock, which a dose may be decided by, and fetches what the meter keeps."""
+    return Together(clock_setting.measured(known), RecordConversation(known, _numbered, stays=False))
+
+
 PROFILE = BleProfile(
     name=NAME,
     label="Glucose meter",
@@ -293,4 +305,5 @@ PROFILE = BleProfile(
     silence_seconds=None,
     commands=SET_CLOCK,
     decode_command=decode_command,
+    converse=converse,
 )
