@@ -32,11 +32,12 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Write:
     """Hand these bytes to the device; `characteristic` is empty on a serial line. `acknowledged` is Bluetooth's write
-    with response."""
+    with response. `after_stored` waits until all that was heard is on the disk: the device may forget it then."""
 
     payload: bytes
     characteristic: str = ""
     acknowledged: bool = True
+    after_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
