@@ -1,5 +1,6 @@
 """Where devices' measurements enter: they get their time and sequence, pass the rules, and go to the buffer."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ class Intake:
         self._store = store
         self._keeper = keeper
         self._seen = Seen(store.state)
+        self._newest: asyncio.Future[None] | None = None
         self._quarantined: list[str] = []
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
@@ -31,7 +33,7 @@ class Intake:
             return
         attribution = Attribution.QUARANTINED if device_id in self._quarantined else Attribution.ASSIGNED
         drafts = [_reading(device_id, one, heard_at, attribution) for one in measurements]
-        readings, _ = self._store.append_readings(drafts, known)
+        readings, self._newest = self._store.append_readings(drafts, known)
         if attribution is not Attribution.QUARANTINED:
             self._keeper.observe(readings, heard_at)
         await self._store.room()
@@ -52,6 +54,11 @@ class Intake:
     def position(self, device_id: str) -> str | None:
         """See `Sink`."""
         return self._seen.position(device_id)
+
+    async def stored(self) -> None:
+        """Return when everything that was taken is on the disk: it is committed in the order of taking."""
+        if self._newest is not None:
+            await asyncio.shield(self._newest)
 
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Let the rules know."""

@@ -11,6 +11,7 @@ import tty
 from pathlib import Path
 
 _FULL_WAIT_SECONDS = 0.01
+_READ_BYTES = 4096
 _FULL_WAITS = 100
 """A reader that takes nothing for a second has stopped; a device would not wait for it either."""
 
@@ -51,6 +52,16 @@ class SerialLine:
         poll = select.poll()
         poll.register(self._device_end, select.POLLOUT)
         return not any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
+
+    def heard(self) -> bytes:
+        """What was said to the device since the last look."""
+        if self._device_end is None:
+            return b""
+        try:
+            return os.read(self._device_end, _READ_BYTES)
+        except OSError:
+            # Nothing yet, or nobody has the line open any more.
+            return b""
 
     async def write(self, data: bytes) -> bool:
         """Say `data`; False when nobody listens, or no more before it was all said."""

@@ -1,8 +1,14 @@
 """What a session hears and tells, written down."""
 
+import asyncio
 from dataclasses import dataclass, field
 
-from bedside_profiles.conversation import ClockMeasured
+from bedside_profiles.conversation import ClockMeasured, Moment
+
+
+def now_without_wall_time() -> Moment:
+    """The event loop's time, on a hub that does not know the wall time."""
+    return Moment(asyncio.get_running_loop().time(), None)
 
 
 @dataclass
@@ -16,6 +22,10 @@ class Recorder:
     charges: list[int] = field(default_factory=list)
     positions: list[str] = field(default_factory=list)
     """What was to be remembered, each with how many payloads came before: `position@count`."""
+    on_disk: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def stored(self) -> None:
+        await self.on_disk.wait()
 
     def hear(self, payload: bytes, characteristic: str = "") -> None:
         self.heard.append((payload, characteristic))

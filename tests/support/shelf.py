@@ -23,6 +23,9 @@ class Shelf:
             for measurement in measurements
         ]
 
+    async def stored(self) -> None:
+        """At once: nothing here is on a disk."""
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         self.rows.append((device_id, "sensor off", None, ""))
 

@@ -124,6 +124,11 @@ class Collector:
         """Return when everything heard so far is in the sink. `run` must be running."""
         await self._queue.join()
 
+    async def stored(self) -> None:
+        """Return when everything heard so far is durable. `run` must be running."""
+        await self.drain()
+        await self._sink.stored()
+
     def _listen(self) -> Listener:
         profile = self._profile
         return _Line(profile.framer()) if isinstance(profile, SerialProfile) else profile.listen()

@@ -25,6 +25,10 @@ class Sink(Protocol):
         """What was last remembered of this device, over all starts of the agent; None for nothing."""
         ...
 
+    async def stored(self) -> None:
+        """Return when everything that was taken is durable."""
+        ...
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """The device said, without giving a reading, that its sensor is not on the body. Must not block."""
         ...

@@ -16,10 +16,11 @@ from bedside_agent.radio.advert_session import AdvertSession
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.dialogue import LocalTime
 from bedside_agent.radio.session import RadioSession
+from bedside_agent.serial.place import at_path
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
-from bedside_profiles.conversation import ClockMeasured, Known
+from bedside_profiles.conversation import ClockMeasured, Known, Moment
 from bedside_profiles.errors import BedsideError
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
@@ -142,7 +143,15 @@ class Station:
         teller = _Teller(entry.device_id, self._clock, self._report)
         if isinstance(profile, SerialProfile):
             assert entry.port is not None  # noqa: S101 - `problems` asks for it
-            return SerialSession(entry.port, profile, self._open_port, collector, teller, jitter=self._jitter)
+            return SerialSession(
+                at_path(entry.port),
+                profile,
+                self._open_port,
+                collector,
+                teller,
+                moment=self._moment,
+                jitter=self._jitter,
+            )
         if self._central is None:
             raise ValueError(f"device {entry.device_id}: a Bluetooth device needs a radio")
         if isinstance(profile, AdvertProfile):
@@ -159,6 +168,9 @@ class Station:
             known=lambda: Known(self._sink.position(entry.device_id), *entry.consent),
             local_time=self._local_time,
         )
+
+    def _moment(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time(), self._local_time())
 
     async def _drain(self, devices: Sequence["_Device"]) -> None:
         """Let the sink take what was heard; a collector that has ended (its sink failed) has nobody to wait for."""

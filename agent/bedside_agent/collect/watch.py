@@ -57,6 +57,10 @@ class Watch:
         """See `sink.Sink`."""
         return self._sink.position(device_id)
 
+    async def stored(self) -> None:
+        """See `sink.Sink`."""
+        await self._sink.stored()
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Hand it on."""
         self._sink.sensor_off(device_id, heard_at)

@@ -31,6 +31,9 @@ class Shelf:
         await self.gate.wait()
         self.taken.append((device_id, measurements, heard_at))
 
+    async def stored(self) -> None:
+        """At once: nothing here is on a disk."""
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         self.said.append((device_id, "sensor off", heard_at))
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.support.ptys import serial_line
-from tests.support.sessions import Recorder, Told
+from tests.support.sessions import Recorder, Told, now_without_wall_time
 from tests.support.virtual_radio import until
 
+from bedside_agent.serial.place import at_path
 from bedside_agent.serial.port import PortError
 from bedside_agent.serial.session import SerialSession
 from bedside_agent.serial.tty_port import open_tty
@@ -23,7 +24,9 @@ from bedside_profiles.wire.status import LinkState
 @asynccontextmanager
 async def running(path: Path, profile: SerialProfile = PROFILE) -> AsyncIterator[tuple[SerialSession, Recorder, Told]]:
     ear, told = Recorder(), Told()
-    session = SerialSession(str(path), profile, open_tty, ear, told, jitter=random.Random(1))
+    session = SerialSession(
+        at_path(str(path)), profile, open_tty, ear, told, moment=now_without_wall_time, jitter=random.Random(1)
+    )
     task = asyncio.create_task(session.run())
     try:
         yield session, ear, told
