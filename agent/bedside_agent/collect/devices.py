@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from bedside_agent.serial.place import Place, at_path
+from bedside_agent.serial.usb import UsbId, at_usb_id
 from bedside_profiles.catalogue import profile_named
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 
@@ -14,7 +16,9 @@ class DeviceEntry:
     """One `[[device]]` of the settings.
 
     `profile` is a name of the catalogue. A Bluetooth device is found by its `address`, or by the profile's service
-    together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`.
+    together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`,
+    best one below /dev/serial/by-id, or by the `usb_id` of its adapter (see `serial.usb`), which stays when the adapter
+    is plugged in somewhere else.
     `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
     A scale that keeps readings for several people gives those of the user `user_index`, for the `consent_code` that
     was set at the scale; it is a secret.
@@ -36,6 +40,8 @@ class DeviceEntry:
             return None, None
         return int(self.user_index), int(self.consent_code)
 
+    usb_id: str | None = None
+
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
         found = []
@@ -45,11 +51,16 @@ class DeviceEntry:
         if isinstance(profile, BleProfile):
             if (self.address is None) == (self.advertised_name is None):
                 found.append(f"device {self.device_id}: give either its address or its advertised_name")
-            if self.port is not None:
-                found.append(f"device {self.device_id}: a Bluetooth device has no port")
+            if self.port is not None or self.usb_id is not None:
+                found.append(f"device {self.device_id}: a Bluetooth device has no port and no usb_id")
         if isinstance(profile, SerialProfile):
-            if self.port is None:
-                found.append(f"device {self.device_id}: a serial device needs its port")
+            if (self.port is None) == (self.usb_id is None):
+                found.append(f"device {self.device_id}: give either its port or its usb_id")
+            if self.usb_id is not None:
+                try:
+                    UsbId.from_text(self.usb_id)
+                except ValueError as error:
+                    found.append(f"device {self.device_id}: {error}")
             if self.address is not None or self.advertised_name is not None:
                 found.append(f"device {self.device_id}: a serial device has no Bluetooth address or name")
         if isinstance(profile, AdvertProfile):
@@ -67,3 +78,10 @@ class DeviceEntry:
             if text is not None and not (text.isascii() and text.isdigit() and int(text) <= highest):
                 found.append(f"device {self.device_id}: {name} is not a number from 0 to {highest}")
         return tuple(found)
+
+    def place(self) -> Place:
+        """Where a serial device without `problems()` is looked for."""
+        if self.usb_id is not None:
+            return at_usb_id(self.usb_id)
+        assert self.port is not None  # noqa: S101 - `problems` asks for one of the two
+        return at_path(self.port)

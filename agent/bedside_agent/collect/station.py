@@ -16,7 +16,6 @@ from bedside_agent.radio.advert_session import AdvertSession
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.dialogue import LocalTime
 from bedside_agent.radio.session import RadioSession
-from bedside_agent.serial.place import at_path
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
@@ -142,9 +141,8 @@ class Station:
     ) -> "_Session":
         teller = _Teller(entry.device_id, self._clock, self._report)
         if isinstance(profile, SerialProfile):
-            assert entry.port is not None  # noqa: S101 - `problems` asks for it
             return SerialSession(
-                at_path(entry.port),
+                entry.place(),
                 profile,
                 self._open_port,
                 collector,

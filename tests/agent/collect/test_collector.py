@@ -182,6 +182,11 @@ async def test_an_error_of_the_sink_comes_out() -> None:
         (DeviceEntry("a", pulse_oximeter.NAME), 1),
         (DeviceEntry("a", pulse_oximeter.NAME, address="F0:BE:D5:1D:00:01", advertised_name="Sim", port="/dev/x"), 2),
         (DeviceEntry("a", nonin_df2.NAME), 1),
+        (DeviceEntry("a", nonin_df2.NAME, usb_id="0403:6001:A50285BI"), 0),
+        (DeviceEntry("a", nonin_df2.NAME, usb_id="0403:6001@1-1.2"), 0),
+        (DeviceEntry("a", nonin_df2.NAME, usb_id="the blue one"), 1),
+        (DeviceEntry("a", nonin_df2.NAME, port="/dev/ttyUSB0", usb_id="0403:6001"), 1),
+        (DeviceEntry("a", pulse_oximeter.NAME, address="F0:BE:D5:1D:00:01", usb_id="0403:6001"), 1),
         (DeviceEntry("a", nonin_df2.NAME, address="F0:BE:D5:1D:00:01"), 2),
     ],
 )

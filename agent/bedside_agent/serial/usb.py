@@ -1,0 +1,112 @@
+"""USB serial adapters, told apart by what they say of themselves or by where they are plugged in.
+
+A `usb_id` is `VENDOR:PRODUCT`, `VENDOR:PRODUCT:SERIAL`, or `VENDOR:PRODUCT@PORT` for an adapter without a serial
+number among others of its kind. Vendor and product are four hexadecimal digits; PORT is the kernel's name for the USB
+socket (`1-1.2`), as it stands below /sys/bus/usb/devices.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedside_agent.serial.place import Absent, Place, Plugged, plugged
+
+SYSFS = Path("/sys")
+DEVICE_NODES = Path("/dev")
+
+_USB = "/usb"
+
+_SHAPE = re.compile(r"([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?::([^@\s]+)|@([\w.-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class UsbId:
+    """What an adapter must be; `serial_number` and `socket` are None where they do not matter."""
+
+    vendor: str
+    product: str
+    serial_number: str | None = None
+    socket: str | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> "UsbId":
+        """Raises ValueError with a sentence."""
+        parts = _SHAPE.fullmatch(text)
+        if parts is None:
+            raise ValueError(f"{text!r} is no usb_id: VENDOR:PRODUCT, VENDOR:PRODUCT:SERIAL or VENDOR:PRODUCT@PORT")
+        return cls(parts[1].lower(), parts[2].lower(), parts[3], parts[4])
+
+    def is_met_by(self, adapter: "Adapter") -> bool:
+        """Whether the adapter is one that is meant."""
+        return (
+            (adapter.vendor, adapter.product) == (self.vendor, self.product)
+            and self.serial_number in (None, adapter.serial_number)
+            and self.socket in (None, adapter.socket)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One terminal of an adapter that is plugged in. `name` is the terminal's in /dev."""
+
+    name: str
+    vendor: str
+    product: str
+    serial_number: str | None
+    socket: str
+
+    def __str__(self) -> str:
+        number = f":{self.serial_number}" if self.serial_number else f"@{self.socket}"
+        return f"{self.vendor}:{self.product}{number}"
+
+
+def adapters(sysfs: Path = SYSFS) -> Iterator[Adapter]:
+    """Every terminal of a USB adapter that the kernel knows, by name. One that is just going away is passed over."""
+    terminals = sysfs / "class" / "tty"
+    for name in sorted(os.listdir(terminals)) if terminals.is_dir() else ():
+        try:
+            # A kernel has dozens of terminals without hardware, and this is asked twice a second on a small computer.
+            adapter = _adapter(terminals / name) if _USB in os.readlink(terminals / name) else None
+        except OSError:
+            continue
+        if adapter is not None:
+            yield adapter
+
+
+def at_usb_id(text: str, *, sysfs: Path = SYSFS, device_nodes: Path = DEVICE_NODES) -> Place:
+    """The adapter of that `usb_id`, whatever terminal it got this time. Raises ValueError for one without its shape."""
+    wanted = UsbId.from_text(text)
+
+    def look() -> Plugged | Absent:
+        met = [one for one in adapters(sysfs) if wanted.is_met_by(one)]
+        if len(met) > 1:
+            # Two patients' devices must not change places because somebody plugged the second one in first.
+            listed = ", ".join(f"{one} ({one.name})" for one in met)
+            return Absent(
+                f"{text} may be any of {listed}: its serial number or its USB socket must say which", ambiguous=True
+            )
+        if not met:
+            return Absent(f"no USB adapter {text} is plugged in")
+        try:
+            return plugged(device_nodes / met[0].name)
+        except OSError:
+            return Absent(f"{text} is plugged in, and {device_nodes / met[0].name} is not there yet")
+
+    return look
+
+
+def _adapter(terminal: Path) -> Adapter | None:
+    """None for a terminal without a USB device above it. Raises OSError."""
+    above = Path(os.path.realpath(terminal / "device"))
+    for folder in (above, *above.parents):
+        if (folder / "idVendor").is_file():
+            vendor, product = _word(folder / "idVendor"), _word(folder / "idProduct")
+            number = _word(folder / "serial") if (folder / "serial").is_file() else None
+            return Adapter(terminal.name, vendor.lower(), product.lower(), number or None, folder.name)
+    return None
+
+
+def _word(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace").strip()
