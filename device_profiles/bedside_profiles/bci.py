@@ -37,6 +37,10 @@ _WIDEST_SPREAD = {Metric.SPO2: 5, Metric.PULSE_RATE: 15}
 
 _SECONDS_WITHOUT_A_PACKET = 2
 
+_MOST_BREAKS = 3
+"""A set whose packets were broken oftener than each third is noise: the same line read at twice its rate holds enough
+bytes that look like packets, and they agree, because they are always the same ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class BciPacket:
@@ -105,6 +109,7 @@ class BciFramer:
         self._packets: list[BciPacket] = []
         self._in_step = False
         self._passed_over = 0
+        self._breaks = 0
 
     def feed(self, data: bytes) -> tuple[Decoded | DecodeError, ...]:
         """See `profile.Framer`. One error for one break, and one for each two seconds without any packet."""
@@ -142,8 +147,13 @@ class BciFramer:
         self._in_step = True
         self._passed_over = 0
         if len(self._packets) == self._packets_a_set:
-            outcomes.append(self._set())
+            if self._breaks * _MOST_BREAKS > self._packets_a_set:
+                reason = f"{self._breaks} breaks in one second: noise, or another speed?"
+                outcomes.append(DecodeError(self._profile, reason, self._packets[-1].to_bytes()))
+            else:
+                outcomes.append(self._set())
             self._packets.clear()
+            self._breaks = 0
 
     def _stray(self, byte: int, outcomes: list[Decoded | DecodeError]) -> None:
         """A byte too much: whether it stands behind the last packet or within it cannot be told."""
@@ -153,6 +163,7 @@ class BciFramer:
         self._break("a packet of more than 5 bytes", bytes((byte,)), outcomes)
 
     def _break(self, problem: str, found: bytes, outcomes: list[Decoded | DecodeError]) -> None:
+        self._breaks += 1
         if self._in_step:
             self._in_step = False
             outcomes.append(DecodeError(self._profile, problem, found))
