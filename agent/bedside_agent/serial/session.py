@@ -14,6 +14,7 @@ from typing import Protocol
 from bedside_agent.serial.place import Absent, Place, Plugged
 from bedside_agent.serial.port import Port, PortError, PortOpener
 from bedside_profiles.conversation import ClockMeasured, Finish, Moment, Remember, Step, Trouble, Write
+from bedside_profiles.line_fit import LineJudge
 from bedside_profiles.profile import SerialProfile
 from bedside_profiles.wire.status import LinkState
 
@@ -97,6 +98,7 @@ class SerialSession:
         self._moment = moment
         self._jitter = jitter
         self._told_connected = False
+        self._judge = LineJudge(profile)
         self._trouble: str | None = None
         self._troubled_now = False
 
@@ -109,7 +111,7 @@ class SerialSession:
                 self._absent(there)
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
-            self._troubled_now = False
+            self._troubled_now, self._judge = False, LineJudge(self._profile)
             try:
                 wait_seconds = await self._one_opening(there.path)
                 self.link, failures = LinkState.SEARCHING, 0
@@ -119,6 +121,8 @@ class SerialSession:
                 self._lost(error.reason)
                 step = min(FIRST_WAIT_SECONDS * 2 ** min(failures - 1, 8), LONGEST_WAIT_SECONDS)
                 wait_seconds = step * (0.5 + 0.5 * self._jitter.random())
+            if self._judge.makes_sense and not self._troubled_now:
+                self._trouble = None
             await self._wait(wait_seconds, there)
 
     async def _one_opening(self, path: str) -> float:
@@ -167,7 +171,8 @@ class SerialSession:
             if isinstance(step, Finish):
                 return step
             if isinstance(step, Trouble):
-                self._say_trouble(step.reason)
+                # Who asks in vain does not know that something else answers.
+                self._say_trouble(self._judge.doubt() or step.reason)
             elif isinstance(step, Remember):
                 self._ear.remember(step.position)
             elif isinstance(step, ClockMeasured):
@@ -191,6 +196,8 @@ class SerialSession:
             self._told_connected = True
             self._teller.connected()
         self._ear.hear(data)
+        if (doubt := self._judge.hear(data)) is not None:
+            self._say_trouble(doubt)
 
     def _lost(self, reason: str) -> None:
         if self._told_connected:

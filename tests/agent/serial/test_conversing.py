@@ -19,6 +19,8 @@ from bedside_agent.serial.tty_port import open_tty
 from bedside_profiles.asking import Ask, Now, Script, Scripted, pause
 from bedside_profiles.conversation import Finish, Trouble, Write
 from bedside_profiles.profile import LineSettings, SerialProfile
+from bedside_profiles.readings import Measurement, Metric, Modality
+from bedside_profiles.serial import nonin_df2, nonin_df8
 from bedside_profiles.serial.nonin_df2 import PROFILE
 from bedside_profiles.wire.status import LinkState
 from bedside_sim.pty import SerialLine
@@ -58,6 +60,10 @@ class Device:
     def heard(self) -> bytes:
         self._heard += self._line.heard()
         return self._heard
+
+
+def heard(ear: Recorder) -> bytes:
+    return b"".join(payload for payload, _ in ear.heard)
 
 
 def is_yes(frame: bytes) -> bool:
@@ -150,6 +156,51 @@ async def test_a_device_that_is_plugged_in_again_does_not_wait_for_the_end_of_th
                 await until(lambda round_=round_: ear.ends == round_)  # type: ignore[misc]
                 line.unplug()
                 line.plug_in()
+
+
+async def test_another_device_on_the_line_is_said_once_and_what_it_would_be(tmp_path: Path) -> None:
+    pair = [
+        Measurement(Metric.SPO2, 97.0, Modality.CONTINUOUS),
+        Measurement(Metric.PULSE_RATE, 60.0, Modality.CONTINUOUS),
+    ]
+    other = nonin_df8.encode(pair)
+    with serial_line(tmp_path / "line") as line:
+        async with running(tmp_path / "line", PROFILE) as (_, ear, told):
+            for round_ in range(1, 3):
+                await until(line.is_open)
+                assert await line.write(other * 900)
+                await until(lambda round_=round_: len(heard(ear)) == round_ * 900 * len(other))  # type: ignore[misc]
+                ends = ear.ends
+                line.unplug()
+                line.plug_in()
+                await until(lambda ends=ends: ear.ends > ends)  # type: ignore[misc]
+            await until(line.is_open)
+            await line.write(nonin_df2.encode(pair))
+            await until(lambda: told.said[-1:] == ["connected"] and heard(ear).endswith(nonin_df2.encode(pair)))
+            line.unplug()
+            line.plug_in()
+            await until(line.is_open)
+            assert await line.write(other * 900)
+            await until(lambda: told.said[-1].startswith("troubled"))
+        troubles = [one for one in told.said if one.startswith("troubled")]
+        assert len(troubles) == 2
+        assert troubles[0].endswith("or another device is on it; it would fit serial.nonin_df8")
+
+
+async def test_who_is_asked_in_vain_and_says_something_else_is_another_device(tmp_path: Path) -> None:
+    def script(_now: Now) -> Script:
+        if (yield Ask(b"?", is_yes, 0.2, tries=1)) is None:
+            yield Trouble("does not answer")
+        yield Finish(3600)
+
+    with serial_line(tmp_path / "line") as line:
+        async with running(tmp_path / "line", speaking(script)) as (_, _, told):
+            await until(line.is_open)
+            await line.write(b"\x1b[2Jlogin: ")
+            await until(lambda: len(told.said) == 2)
+        assert told.said[1].startswith(
+            "troubled: nothing that it says makes sense as serial.nonin_df2 at 9600 baud 8N1"
+        )
 
 
 def test_a_device_that_is_not_there_costs_no_attempt() -> None:
