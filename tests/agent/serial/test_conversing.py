@@ -181,8 +181,8 @@ async def test_another_device_on_the_line_is_said_once_and_what_it_would_be(tmp_
             line.plug_in()
             await until(line.is_open)
             assert await line.write(other * 900)
-            await until(lambda: told.said[-1].startswith("troubled"))
-        troubles = [one for one in told.said if one.startswith("troubled")]
+            await until(lambda: told.said[-1].startswith("trouble"))
+        troubles = [one for one in told.said if one.startswith("trouble")]
         assert len(troubles) == 2
         assert troubles[0].endswith("or another device is on it; it would fit serial.nonin_df8")
 
@@ -199,7 +199,7 @@ async def test_who_is_asked_in_vain_and_says_something_else_is_another_device(tm
             await line.write(b"\x1b[2Jlogin: ")
             await until(lambda: len(told.said) == 2)
         assert told.said[1].startswith(
-            "troubled: nothing that it says makes sense as serial.nonin_df2 at 9600 baud 8N1"
+            "trouble: nothing that it says makes sense as serial.nonin_df2 at 9600 baud 8N1"
         )
 
 

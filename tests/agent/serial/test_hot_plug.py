@@ -137,7 +137,7 @@ async def test_of_two_that_may_be_meant_none_is_read_and_a_person_is_asked_once(
             assert not first.line.is_open()
             assert not second.line.is_open()
             (said,) = told.said
-            assert said.startswith("troubled: 1a86:7523 may be any of 1a86:7523@1-1.1 (ttyUSB0), 1a86:7523@1-1.2")
+            assert said.startswith("trouble: 1a86:7523 may be any of 1a86:7523@1-1.1 (ttyUSB0), 1a86:7523@1-1.2")
             second.unplug()
             await say(first, b"x")
             await until(lambda: heard(ear) == b"x")
