@@ -184,10 +184,9 @@ def _known(one: Captured) -> Sequence[BleProfile | SerialProfile | AdvertProfile
     if one.transport == "advert":
         return best_named([profile for profile in ADVERTS if _is_said_in(profile, one)], device)
     speaking = best_named([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device)
-    return (
-        *(service for service in SERVICES if one.characteristic_uuid in service.characteristics),
-        *_at_home(speaking, one),
-    )
+    services = [service for service in SERVICES if one.characteristic_uuid in service.characteristics]
+    # Devices that merely have such a characteristic say the same in it as everybody.
+    return services or _at_home(speaking, one)
 
 
 def _at_home(profiles: Sequence[BleProfile], one: Captured) -> Sequence[BleProfile]:

@@ -22,7 +22,7 @@ RESPONSES = {
     4: "operation_failed",
     5: "user_not_authorised",
 }
-_SUCCESS = 1
+_SUCCESS, _NOT_AUTHORISED = 1, 5
 
 
 def decode(characteristic: str, payload: bytes) -> Decoded:
@@ -71,6 +71,11 @@ def encode_consent(user_index: int, consent_code: int) -> bytes:
     if not (0 <= user_index < 0xFF and 0 <= consent_code <= HIGHEST_CONSENT_CODE):
         raise ValueError("the user index is 0 to 254, the consent code 0 to 9999")
     return bytes((_CONSENT, user_index)) + consent_code.to_bytes(2, "little")
+
+
+def encode_response(operation: int, is_right: bool) -> bytes:
+    """A scale's answer to a request, for the simulator."""
+    return bytes((_RESPONSE, operation, _SUCCESS if is_right else _NOT_AUTHORISED))
 
 
 SERVICE_PROFILE = Service(NAME, "User of a scale", SERVICE, (CONTROL_POINT,), decode)

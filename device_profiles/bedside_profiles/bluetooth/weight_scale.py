@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bedside_profiles.bluetooth import body_composition
+from bedside_profiles.bluetooth import body_composition, clock_setting, user_control
 from bedside_profiles.bluetooth.body_composition import UNKNOWN_USER, BodyRecord, height_cm, mass_kg, steps
+from bedside_profiles.bluetooth.user_consent import ConsentConversation
+from bedside_profiles.conversation import Conversation, Known, Together
 from bedside_profiles.cursor import Cursor
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
@@ -112,6 +114,8 @@ class ScaleListener:
                 return (decoded(weight),)
             if characteristic == body_composition.MEASUREMENT:
                 return self._composition(payload)
+            if characteristic == user_control.CONTROL_POINT:
+                return (user_control.decode(characteristic, payload),)
         except DecodeError as error:
             return (error,)
         return (DecodeError(NAME, f"no measurement characteristic: {characteristic}", payload),)
@@ -160,6 +164,11 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     ).to_bytes()
 
 
+def converse(known: Known) -> Conversation:
+    """Sets the clock, and gives the consent of the user whose readings are wanted."""
+    return Together(clock_setting.set_each_time(known), ConsentConversation(known))
+
+
 def _profile(name: str, label: str, service: str, required: str) -> BleProfile:
     return BleProfile(
         name=name,
@@ -167,11 +176,12 @@ def _profile(name: str, label: str, service: str, required: str) -> BleProfile:
         service_uuid=service,
         characteristics=tuple(
             Characteristic(uuid, Transfer.INDICATE, required=uuid == required)
-            for uuid in (MEASUREMENT, body_composition.MEASUREMENT)
+            for uuid in (MEASUREMENT, body_composition.MEASUREMENT, user_control.CONTROL_POINT)
         ),
         listen=ScaleListener,
         encode=encode,
         silence_seconds=None,
+        converse=converse,
     )
 
 

@@ -65,6 +65,8 @@ class Peripheral:
         self.address = address
         self.busy = asyncio.Lock()
         self.battery_percent = 80
+        self.awake_seconds: float | None = None
+        """After so long a connection it sleeps: it is away until it reappears. None: it stays awake."""
         self._air = air
         self._journal = journal
         self._works: set[asyncio.Task[object]] = set()
@@ -100,6 +102,7 @@ class Peripheral:
 
     async def start(self) -> None:
         """Power on and advertise."""
+        self.when_connected(self._begin_to_tire)
         await self._device.power_on()
         await self._device.start_advertising(
             auto_restart=True,
@@ -119,14 +122,17 @@ class Peripheral:
         """
         return await self.hand_over(characteristic, self.profile.encode(characteristic, measurements))
 
-    async def hand_over(self, characteristic: str, payload: bytes) -> Stamp | None:
-        """As `say`, for bytes."""
+    async def hand_over(self, characteristic: str, payload: bytes, *, longest: int | None = None) -> Stamp | None:
+        """As `say`, for bytes, in pieces of at most `longest` bytes each."""
         outcomes = self.profile.listen().feed(characteristic, payload)
         understood = [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
         handed_over = None
         for connection in list(self._device.connections.values()):
             stamp = Stamp.now()
-            if await self._hand_over(connection, self._characteristics[characteristic], payload):
+            step = longest or max(len(payload), 1)
+            pieces = [payload[at : at + step] for at in range(0, max(len(payload), 1), step)]
+            went = [await self._hand_over(connection, self._characteristics[characteristic], piece) for piece in pieces]
+            if all(went):
                 handed_over = handed_over or stamp
         if handed_over is not None:
             for outcome in understood:
@@ -138,6 +144,18 @@ class Peripheral:
         task = asyncio.create_task(work)
         self._works.add(task)
         task.add_done_callback(self._works.discard)
+
+    def when_connected(self, do: Callable[[], None]) -> None:
+        """At the beginning of each connection."""
+        self._device.on(self._device.EVENT_CONNECTION, lambda _connection: do())
+
+    def _begin_to_tire(self) -> None:
+        if self.awake_seconds is not None:
+            self.later(self._fall_asleep(self.awake_seconds))
+
+    async def _fall_asleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self.vanish()
 
     async def drop(self) -> None:
         """End the connection from this side."""

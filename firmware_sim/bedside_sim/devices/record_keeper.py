@@ -84,7 +84,8 @@ class RecordKeeper:
                 await peripheral.drop()
                 return
             for characteristic, payload in self.records[number]:
-                await peripheral.hand_over(characteristic, payload)
+                if await peripheral.hand_over(characteristic, payload) is None:
+                    return
             self.handed_over += 1
         code = SUCCESS if chosen else NO_RECORDS_FOUND
         if await peripheral.hand_over(CONTROL_POINT, encode_response(request.operation, code)) is not None:

@@ -41,9 +41,11 @@ async def meter_in(
     journal = Journal(tmp_path / "journal")
     meter = GlucoseMeter(air, journal, device_id="meter", address=CUFF, faults=faults, clock=clock)
     await meter.start()
-    yield meter
-    await meter.stop()
-    journal.close()
+    try:
+        yield meter
+    finally:
+        await meter.stop()
+        journal.close()
 
 
 @asynccontextmanager
@@ -51,9 +53,11 @@ async def sensor_in(air: Air, tmp_path: Path, session_start: datetime | None) ->
     journal = Journal(tmp_path / "journal")
     sensor = GlucoseSensor(air, journal, device_id="sensor", address=CUFF, session_start=session_start)
     await sensor.start()
-    yield sensor
-    await sensor.stop()
-    journal.close()
+    try:
+        yield sensor
+    finally:
+        await sensor.stop()
+        journal.close()
 
 
 def done(hub: CollectingHub, times: int = 1) -> bool:
@@ -99,6 +103,21 @@ async def test_a_transfer_that_was_cut_is_asked_for_again_and_nothing_is_kept_tw
         assert [request.operator for request in meter.keeper.requests] == [Operator.ALL] * 2
         assert meter.keeper.handed_over == 12 + 30
     assert values(await kept(store)) == made
+
+
+async def test_a_meter_that_falls_asleep_in_the_middle_of_its_report_tells_it_when_it_wakes(tmp_path: Path) -> None:
+    air, store = Air(), tmp_path / "buffer.db"
+    async with meter_in(air, tmp_path) as meter:
+        made = fill(meter, 80, 400)
+        meter.awake_seconds = 0.1
+        async with collecting_hub(store, air, ENTRY) as hub:
+            await until(lambda: bool(hub.told(NoticeKind.DEVICE_LOST)))
+            assert 0 < meter.keeper.handed_over < 400
+            meter.awake_seconds = None
+            meter.reappear()
+            await until(lambda: done(hub))
+        assert hub.told(NoticeKind.DEVICE_TROUBLE) == []
+    assert sorted(float(value or 0) for value in values(await kept(store))) == made
 
 
 async def test_records_of_a_meter_without_the_time_are_kept_once_through_a_cut_too(tmp_path: Path) -> None:

@@ -80,9 +80,11 @@ async def device(
         shows=shows,
     )
     await made.start()
-    yield made
-    await made.stop()
-    journal.close()
+    try:
+        yield made
+    finally:
+        await made.stop()
+        journal.close()
 
 
 @asynccontextmanager
