@@ -8,6 +8,8 @@ seen as 4, 5 and 6 beside good values; 0 and FF in the place of a value mean tha
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bedside_profiles.bluetooth.repeating import repeating
+from bedside_profiles.conversation import Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener, Framing
 from bedside_profiles.members import Members, holding, steps_of
@@ -33,6 +35,7 @@ START = bytes.fromhex("9b011c")
 STOP = bytes.fromhex("9b7f1a")
 KEEP_ALIVE = bytes.fromhex("9a1a")
 """Wanted every five seconds, or the stream ends."""
+KEEP_ALIVE_SECONDS = 4.0
 
 _MARK, _VALUES, _WAVE = 0xEB, 0x01, 0x00
 _SIZES = {_VALUES: 8, _WAVE: 6}
@@ -137,4 +140,7 @@ PROFILE = BleProfile(
     names=("cms50d-bt", "contec", "cms50", "emay", "sleepo2"),
     commands=(COMMANDS,),
     decode_command=decode_command,
+    converse=repeating(
+        lambda _now: (Write(START, COMMANDS),), lambda _now: (Write(KEEP_ALIVE, COMMANDS),), KEEP_ALIVE_SECONDS
+    ),
 )

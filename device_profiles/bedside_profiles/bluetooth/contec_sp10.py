@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.bluetooth.memory_reading import MemoryConversation
+from bedside_profiles.conversation import Known, Moment, Step, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Special
@@ -20,6 +22,7 @@ from bedside_profiles.profile import (
     Decoded,
     EncodeError,
     Fact,
+    FactValue,
     Transfer,
     sig_uuid,
 )
@@ -34,6 +37,13 @@ NOTIFIED = sig_uuid(0xFF02)
 _RECORD, _COUNT, _WAVE = 0xE1, 0xE0, 0xE2
 _SIZES = {0xF0: 2, 0xF3: 3, 0xF2: 8, 0xE4: 23, _COUNT: 10, _RECORD: 44, _WAVE: 5, 0xE3: 3}
 _NO_RECORD = (0x7E, 0x7F)
+_ASK, _NEXT, _CURVE, _DELETE = 0x80, 0x91, 0x92, 0x93
+_END_AND_KEEP, _END_AND_DELETE = 0x7E, 0x7F
+_REPLIES: dict[FactValue | None, tuple[int, ...]] = {0xF3: (0x82,), 0xF2: (0x94,), 0xE4: (0x90,)}
+"""What the spirometer waits for after each of its first answers."""
+HUB_WITHOUT_TIME_SECONDS = 60.0
+"""Between two looks at whether the hub has learnt the time."""
+
 _WAVE_POINT_BYTES = 8
 _SECONDS_A_MINUTE = 60
 
@@ -125,6 +135,11 @@ class Sp10Listener:
         """See `profile.Listener`."""
         return self._stream.rest()
 
+    @property
+    def in_wave(self) -> bool:
+        """Whether a curve is under way."""
+        return self._wave_bytes > 0
+
     def _size(self, data: bytes) -> int:
         if self._wave_bytes and not data[0] & 0x80:
             return 1
@@ -148,10 +163,90 @@ class Sp10Listener:
         return (Decoded(facts=(Fact("answer", frame[0]),)),)
 
 
+def _command(*frame: int) -> bytes:
+    """What a hub writes, with its sum. Raises `EncodeError` for what deletes."""
+    if _is_harmful(bytes(frame)):
+        raise EncodeError("this deletes records: it is never sent")
+    return bytes((*frame, sum(frame) & 0x7F))
+
+
+def _is_harmful(frame: bytes) -> bool:
+    return frame[0] == _DELETE or (frame[0] == _NEXT and frame[1] == _END_AND_DELETE)
+
+
+def _set_time(moment: datetime) -> bytes:
+    ms = moment.microsecond // 1000
+    date = (moment.year - 2000 & 0x7F, moment.month, moment.day, moment.hour, moment.minute, moment.second)
+    return _command(0x83, *date, ms & 0x7F, ms >> 7)
+
+
+class Sp10Conversation(MemoryConversation):
+    """Asks for all records, one after the other with its curve, and ends so that they are kept. The spirometer tells
+    nothing before its clock was set, so a hub that does not know the time does not ask."""
+
+    def __init__(self, _known: Known) -> None:
+        super().__init__()
+        self._listener = Sp10Listener()
+        self._has_begun = False
+        self._results = 0
+        self._heard_results = 0
+        self._waits_for_curve = False
+
+    def begin(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        if now.local is None:
+            self._wait(now, HUB_WITHOUT_TIME_SECONDS)
+            return ()
+        self._has_begun = True
+        self._wait(now)
+        return (Write(_command(_ASK), WRITTEN),)
+
+    def wake(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        return super().wake(now) if self._has_begun else self.begin(now)
+
+    def hear(self, characteristic: str, payload: bytes, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        if not self._has_begun:
+            return ()
+        self._wait(now)
+        steps: list[Step] = []
+        for outcome in self._listener.feed(characteristic, payload):
+            if isinstance(outcome, Decoded):
+                steps += self._told({fact.name: fact.value for fact in outcome.facts}, now)
+        if self._waits_for_curve and not self._listener.in_wave and self._listener.rest() is None:
+            self._waits_for_curve = False
+            steps += self._next()
+        return steps
+
+    def _told(self, facts: dict[str, FactValue], now: Moment) -> Sequence[Step]:
+        answer = facts.get("answer")
+        if answer == 0xF0 and now.local is not None:
+            return (Write(_set_time(now.local), WRITTEN),)
+        if answer in _REPLIES:
+            return (Write(_command(*_REPLIES[answer]), WRITTEN),)
+        if isinstance(results := facts.get("results"), int):
+            self._results = results
+            return (Write(_command(_NEXT, 0, 1), WRITTEN),) if results else self._done()
+        if "record_number" in facts:
+            self._heard_results += 1
+            return (Write(_command(_CURVE, 0), WRITTEN),)
+        if answer == _WAVE:
+            self._waits_for_curve = True
+        return ()
+
+    def _next(self) -> Sequence[Step]:
+        if self._heard_results < self._results:
+            return (Write(_command(_NEXT, 1, 1), WRITTEN),)
+        return (Write(_command(_NEXT, _END_AND_KEEP, 1), WRITTEN), *self._done())
+
+
 def decode_command(payload: bytes) -> Decoded:
-    """What a hub's frame is. Raises `DecodeError`."""
+    """What a hub's frame is. Raises `DecodeError`, also for one that deletes."""
     if len(payload) < 2 or not payload[0] & 0x80:
         raise DecodeError(NAME, "a command begins with bit 7 set", payload)
+    if _is_harmful(payload):
+        raise DecodeError(NAME, "a command that deletes records: no hub sends it", payload)
     return Decoded(facts=(Fact("command", payload[0]),))
 
 
@@ -187,4 +282,5 @@ PROFILE = BleProfile(
     names=("spirometer", "sp10", "sp70", "sp80"),
     commands=(WRITTEN,),
     decode_command=decode_command,
+    converse=Sp10Conversation,
 )

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bedside_profiles.bluetooth.memory_reading import MemoryConversation
+from bedside_profiles.conversation import ClockMeasured, Finish, Known, Moment, Read, Step, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener
 from bedside_profiles.lepu import FROM_HUB, LepuFrame, clock_of, command_frame, command_of, framing
@@ -31,6 +33,12 @@ STATE, BATTERY, INFO, SET_TIME = 0x00, 0x30, 0xE1, 0xEC
 READ_START, READ_DATA, READ_END = 0xF2, 0xF3, 0xF4
 HARMFUL = frozenset({0x04, 0x09, 0x0A, 0x24, 0x25, 0x39, 0xE2, 0xE3})
 """04 and E3 erase the cuff, E2 resets it; the others inflate it, 0A under the name of an echo."""
+
+STATE_SECONDS = 5.0
+"""Between two questions for the state, and for the file while the cuff does not answer to it."""
+SET_WITHIN_SECONDS = 2.0
+IDLE_SECONDS, IDLE_PAUSE_SECONDS = 120.0, 120.0
+"""Without a measurement for so long the cuff may sleep; then it is looked for again."""
 
 _HEAD_BYTES, RECORD_BYTES = 10, 37
 _STATE_BYTES, _STATE_AT = 40, 39
@@ -237,6 +245,106 @@ def ask_for_file(name: str = MEASUREMENTS_FILE) -> bytes:
     return encode_command(READ_START, name.encode("ascii").ljust(_FILE_NAME_BYTES, b"\0"))
 
 
+class Bp2wConversation(MemoryConversation):
+    """Measures and sets the clock, reads the file of measurements, and again after each measurement.
+
+    While it stays connected the cuff is asked for its state, which nobody sees; the file is read only when there may be
+    something new in it, for the cuff shows a sign meanwhile. A cuff that measures does not answer to the file: it is
+    asked again afterwards.
+    """
+
+    def __init__(self, _known: Known) -> None:
+        super().__init__()
+        self._frames = FrameListener(framing(NAME, self._take), ANSWERS)
+        self._answers: list[LepuFrame] = []
+        self._announced: int | None = None
+        self._has_read = 0
+        self._file_is_due = True
+        self._clock_is_written = False
+        self._offset_seconds: float | None = None
+        self._idle_since_seconds = 0.0
+
+    def begin(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        self._idle_since_seconds = now.seconds
+        self._wait(now, STATE_SECONDS)
+        return (Write(encode_command(INFO), COMMANDS), Write(encode_command(STATE), COMMANDS))
+
+    def hear(self, characteristic: str, payload: bytes, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        self._frames.feed(characteristic, payload)
+        answers, self._answers = self._answers, []
+        return [step for answer in answers for step in self._answered(answer, now)]
+
+    def refused(self, step: Write | Read, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        return self._given_up("the cuff refuses to be asked")
+
+    def wake(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        if self._announced is not None:
+            # It was read half; the pieces that are missing do not come.
+            self._announced = None
+            return (Write(encode_command(READ_END), COMMANDS), *super().wake(now))
+        if now.seconds >= self._idle_since_seconds + IDLE_SECONDS:
+            return (Finish(IDLE_PAUSE_SECONDS),)
+        self._wait(now, STATE_SECONDS)
+        return (Write(encode_command(STATE), COMMANDS),)
+
+    def _take(self, frame: LepuFrame) -> tuple[Decoded, ...]:
+        self._answers.append(frame)
+        return ()
+
+    def _answered(self, answer: LepuFrame, now: Moment) -> Sequence[Step]:
+        command, payload = answer.command, answer.payload
+        if command == INFO and _is_info(payload) and now.local is not None:
+            return self._clock_says(_clock_offset_seconds(payload, now.local), now.local)
+        if command == STATE and len(payload) == _STATE_BYTES:
+            return self._is_in(_STATES.get(payload[_STATE_AT], ""), now)
+        if command == READ_START and len(payload) >= 4:
+            size = int.from_bytes(payload[:4], "little")
+            self._announced, self._has_read = size, 0
+            return self._next_piece(now) if 0 < size <= _LONGEST_FILE_BYTES else self._file_ended(now)
+        if command == READ_DATA and self._announced is not None:
+            self._has_read += len(payload)
+            is_over = self._has_read >= self._announced or not payload
+            return self._file_ended(now) if is_over else self._next_piece(now)
+        return ()
+
+    def _clock_says(self, offset_seconds: float | None, local: datetime) -> Sequence[Step]:
+        if self._clock_is_written:
+            is_set = offset_seconds is not None and abs(offset_seconds) <= SET_WITHIN_SECONDS
+            return (ClockMeasured(self._offset_seconds, is_set),)
+        self._clock_is_written, self._offset_seconds = True, offset_seconds
+        clock = local.year.to_bytes(2, "little") + bytes(
+            (local.month, local.day, local.hour, local.minute, local.second)
+        )
+        return (Write(encode_command(SET_TIME, clock), COMMANDS), Write(encode_command(INFO), COMMANDS))
+
+    def _is_in(self, state: str, now: Moment) -> Sequence[Step]:
+        if state in ("measuring", "pause"):
+            self._file_is_due, self._idle_since_seconds = True, now.seconds
+            return ()
+        if not self._file_is_due or self._announced is not None:
+            return ()
+        self._wait(now, STATE_SECONDS)
+        return (Write(ask_for_file(), COMMANDS),)
+
+    def _next_piece(self, now: Moment) -> Sequence[Step]:
+        self._wait(now)
+        return (Write(encode_command(READ_DATA, self._has_read.to_bytes(4, "little")), COMMANDS),)
+
+    def _file_ended(self, now: Moment) -> Sequence[Step]:
+        self._announced, self._file_is_due, self._idle_since_seconds = None, False, now.seconds
+        self._wait(now, STATE_SECONDS)
+        return (Write(encode_command(READ_END), COMMANDS),)
+
+
+def _clock_offset_seconds(info: bytes, local: datetime) -> float | None:
+    said = clock_of(info[24:31])
+    return None if said is None else (datetime.fromisoformat(said) - local).total_seconds()
+
+
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     """The three answers that hand over a file with this one measurement; without any, an empty file."""
     if characteristic != ANSWERS:
@@ -277,4 +385,5 @@ PROFILE = BleProfile(
     names=("bp2",),
     commands=(COMMANDS,),
     decode_command=decode_command,
+    converse=Bp2wConversation,
 )

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.bluetooth.memory_reading import MemoryConversation
+from bedside_profiles.conversation import Known, Moment, Step, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener, Framing
 from bedside_profiles.members import Members, holding, moment_of, steps_of
@@ -197,6 +199,31 @@ def disconnect() -> bytes:
     return frame(bytes((_DISCONNECT,)), from_hub=True)
 
 
+class MicrolifeConversation(MemoryConversation):
+    """Sets the clock, without which no record is believed, asks for all records, and lets the cuff sleep."""
+
+    def __init__(self, _known: Known) -> None:
+        super().__init__()
+        self._frames = FrameListener(Framing(NAME, bytes((_MARK,)), _size, _problem, self._take), ANSWERS)
+        self._has_all = False
+
+    def begin(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        self._wait(now)
+        clock = () if now.local is None else (Write(set_time(now.local), COMMANDS),)
+        return (*clock, Write(ask_for_measurements(), COMMANDS))
+
+    def hear(self, characteristic: str, payload: bytes, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        self._wait(now)
+        self._frames.feed(characteristic, payload)
+        return (Write(disconnect(), COMMANDS), *self._done()) if self._has_all else ()
+
+    def _take(self, found: bytes) -> tuple[Decoded, ...]:
+        self._has_all |= len(found) > RECORDS_AT + _HEADER_BYTES
+        return ()
+
+
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     """The answer that holds this one measurement, with a time of whole minutes; without any, an empty memory."""
     if characteristic != ANSWERS:
@@ -225,4 +252,5 @@ PROFILE = BleProfile(
     names=("microlife", "bp3gy1"),
     commands=(COMMANDS,),
     decode_command=decode_command,
+    converse=MicrolifeConversation,
 )

@@ -14,6 +14,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bedside_profiles.bluetooth.repeating import repeating
+from bedside_profiles.conversation import Moment, Write
 from bedside_profiles.crc8 import crc8
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener, Framing
@@ -30,6 +32,7 @@ COMMANDS = "8b00ace7-eb0b-49b0-bbe9-9aee0a26e1a3"
 INFO, PING, CONFIGURE, READ_VALUES, READ_LIVE = 0x14, 0x15, 0x16, 0x17, 0x1B
 HARMFUL = frozenset({0x18})
 """The command that sets the ring back as it left the factory, recordings and all."""
+POLL_SECONDS = 1.0
 WRITE_BYTES = 20
 """A command longer than this is written in pieces."""
 
@@ -191,6 +194,10 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     return frame_of(_FROM_RING, 0, record.to_payload(), 0)
 
 
+def _ask(_now: Moment) -> tuple[Write, ...]:
+    return tuple(Write(piece, COMMANDS) for piece in encode_command(READ_VALUES))
+
+
 PROFILE = BleProfile(
     name=NAME,
     label="Wellue O2Ring",
@@ -202,4 +209,5 @@ PROFILE = BleProfile(
     names=("o2ring", "checkme o2", "checko2", "sleepu", "o2 max"),
     commands=(COMMANDS,),
     decode_command=decode_command,
+    converse=repeating(_ask, _ask, POLL_SECONDS),
 )

@@ -9,7 +9,10 @@ nothing to it. The link must have an MTU of 517, or the ring is silent about fil
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
+from bedside_profiles.bluetooth.repeating import repeating
+from bedside_profiles.conversation import Moment, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener
 from bedside_profiles.lepu import LepuFrame, clock_of, command_frame, command_of, framing
@@ -27,6 +30,7 @@ LIVE, SET_TIME, INFO, BATTERY, AUTHENTICATE = 0x04, 0xC0, 0xE1, 0xE4, 0xFF
 HARMFUL = frozenset({0xE3, 0xEE})
 """They erase every recording; after EE the ring is dead until it is plugged in."""
 
+POLL_SECONDS = 1.0
 _LIVE_BYTES = 24
 _NO_FINGER = 0
 _WORN = frozenset({1, 3})
@@ -149,6 +153,15 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     return LepuFrame(LIVE, record.to_payload()).to_bytes()
 
 
+def _let_in(now: Moment) -> tuple[Write, ...]:
+    seconds = 0 if now.local is None else int(now.local.replace(tzinfo=UTC).timestamp())
+    return (Write(encode_command(AUTHENTICATE, authentication(seconds)), COMMANDS), *_ask(now))
+
+
+def _ask(_now: Moment) -> tuple[Write, ...]:
+    return (Write(encode_command(LIVE), COMMANDS),)
+
+
 PROFILE = BleProfile(
     name=NAME,
     label="Wellue O2Ring-S",
@@ -159,4 +172,5 @@ PROFILE = BleProfile(
     silence_seconds=30.0,
     commands=(COMMANDS,),
     decode_command=decode_command,
+    converse=repeating(_let_in, _ask, POLL_SECONDS),
 )

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bedside_profiles.conversation import Conversation, Known, Moment, Read, Step, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener, Framing
 from bedside_profiles.members import Members, holding, steps_of
@@ -175,6 +176,44 @@ def _composition(joined: bytes) -> Decoded:
     )
 
 
+class SanitasConversation:
+    """Answers each frame; see `Conversation`."""
+
+    wakes_at_seconds = None
+
+    def __init__(self) -> None:
+        self._frames = FrameListener(Framing(NAME, bytes((_MARK,)), _size, lambda _frame: None, self._take), STREAM)
+        self._heard: list[bytes] = []
+
+    def begin(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`: the scale speaks first."""
+        return ()
+
+    def hear(self, characteristic: str, payload: bytes, now: Moment) -> Sequence[Step]:
+        """See `Conversation`."""
+        self._frames.feed(characteristic, payload)
+        heard, self._heard = self._heard, []
+        return [Write(acknowledgement(frame), STREAM) for frame in heard]
+
+    def refused(self, step: Write | Read, now: Moment) -> Sequence[Step]:
+        """See `Conversation`: it says the same again."""
+        return ()
+
+    def wake(self, now: Moment) -> Sequence[Step]:
+        """See `Conversation`: never."""
+        return ()
+
+    def _take(self, frame: bytes) -> tuple[Decoded, ...]:
+        if frame[1] != _ACKNOWLEDGEMENT:
+            self._heard.append(frame)
+        return ()
+
+
+def converse(_known: Known) -> Conversation:
+    """Answers each frame, or the scale does not go on."""
+    return SanitasConversation()
+
+
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
     """Three frames in a row that say this weight; without one, a frame of the empty scale."""
     if characteristic != STREAM:
@@ -193,4 +232,5 @@ PROFILE = BleProfile(
     encode=encode,
     silence_seconds=None,
     names=("sanitas", "sbf70", "sbf75", "bf710", "beurer"),
+    converse=converse,
 )

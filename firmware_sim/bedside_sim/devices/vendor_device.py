@@ -1,0 +1,107 @@
+"""A maker's own device on Bluetooth: it says its values, or answers a hub's commands, as its script has it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bedside_profiles.profile import BleProfile
+from bedside_profiles.readings import Measurement, Metric, Modality
+from bedside_sim.devices.device import Moment
+from bedside_sim.devices.peripheral import Peripheral, RefusedError
+from bedside_sim.journal import Journal, Stamp
+from bedside_sim.patients import Vitals
+from bedside_sim.radio import Air
+
+LONGEST_VALUE_BYTES = 20
+"""What a device notifies that never asks for a larger MTU: its frames come in pieces."""
+
+
+class Script(Protocol):
+    """What the device does. `measured` are the values of this moment."""
+
+    def connected(self) -> None:
+        """A hub has connected."""
+        ...
+
+    def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
+        """What it answers, frame by frame."""
+        ...
+
+    def ticked(self, measured: Sequence[Measurement]) -> Sequence[bytes]:
+        """What it says by itself when it has new values."""
+        ...
+
+
+class VendorDevice(Peripheral):
+    """See `device.Device`. `metrics` are what it measures; `commands` are all that was written to it."""
+
+    def __init__(
+        self,
+        air: Air,
+        journal: Journal,
+        profile: BleProfile,
+        script: Script,
+        *,
+        device_id: str,
+        name: str,
+        address: str,
+        metrics: Sequence[Metric] = (),
+        silent_after: int | None = None,
+    ) -> None:
+        """`silent_after` so many commands it sleeps: it answers nothing more, and its link ends."""
+        super().__init__(
+            air,
+            profile,
+            journal,
+            device_id=device_id,
+            name=name,
+            address=address,
+            heeds=dict.fromkeys(profile.commands or (profile.characteristics[0].uuid,), self._heed),
+        )
+        self.commands: list[bytes] = []
+        self.profile_name = profile.name
+        self._script = script
+        self._metrics = metrics
+        self._silent_after = silent_after
+        self._measured: tuple[Measurement, ...] = ()
+        self._speaking = asyncio.Lock()
+        self.when_connected(script.connected)
+
+    @property
+    def whereabouts(self) -> dict[str, str]:
+        """See `device.Device`."""
+        return {"address": self.address}
+
+    async def second(self, vitals: Vitals, moment: Moment) -> None:
+        """What it measures now, said or kept for whoever asks."""
+        known = {
+            Metric.SPO2: float(round(vitals.spo2)),
+            Metric.PULSE_RATE: float(round(vitals.pulse_rate)),
+            Metric.PERFUSION_INDEX: round(vitals.perfusion_index, 1),
+        }
+        await self.emit({metric: known[metric] for metric in self._metrics}, spot=False)
+
+    async def emit(self, values: Mapping[Metric, float], *, spot: bool) -> Stamp | None:
+        """See `device.Device`; None also for a device that waits to be asked."""
+        modality = Modality.SPOT if spot else Modality.CONTINUOUS
+        self._measured = tuple(Measurement(metric, value, modality) for metric, value in values.items())
+        return await self._speak(self._script.ticked(self._measured))
+
+    def awake(self) -> None:
+        """It answers again, as often as it is asked."""
+        self._silent_after = None
+
+    def _heed(self, command: bytes) -> None:
+        if self._silent_after is not None and len(self.commands) >= self._silent_after:
+            self.later(self.drop())
+            raise RefusedError
+        self.commands.append(command)
+        self.later(self._speak(self._script.heard(command, self._measured)))
+
+    async def _speak(self, frames: Sequence[bytes]) -> Stamp | None:
+        stamp = None
+        async with self._speaking:
+            for frame in frames:
+                said = self.profile.characteristics[0].uuid
+                stamp = await self.hand_over(said, frame, longest=LONGEST_VALUE_BYTES) or stamp
+        return stamp
