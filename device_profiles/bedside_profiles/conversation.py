@@ -55,6 +55,14 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveAlone:
+    """All that is needed was heard. When the link ends now, whoever ends it, the device is left alone for
+    `pause_seconds`: many end it themselves, and one that is connected again at once never sleeps."""
+
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """The device does not do what it should; `reason` is one sentence for a technician. The link stays."""
 
@@ -78,7 +86,7 @@ class ClockMeasured:
     is_set: bool
 
 
-Step = Write | Read | Finish | Trouble | Remember | ClockMeasured
+Step = Write | Read | Finish | LeaveAlone | Trouble | Remember | ClockMeasured
 
 
 class Conversation(Protocol):

@@ -16,6 +16,7 @@ from bedside_profiles.conversation import (
     ClockMeasured,
     Conversation,
     Finish,
+    LeaveAlone,
     Moment,
     Read,
     Remember,
@@ -67,6 +68,8 @@ class Dialogue:
         self._heard: deque[tuple[str, bytes]] = deque()
         self._something = asyncio.Event()
         self._steps: deque[Step] = deque()
+        self.pause_when_lost_seconds: float | None = None
+        """For how long the device is left alone if the link ends now; None when that is a loss."""
 
     def hear(self, characteristic: str, payload: bytes) -> None:
         """A subscribed value. Never blocks."""
@@ -109,7 +112,9 @@ class Dialogue:
             step = self._steps.popleft()
             if isinstance(step, Finish):
                 return step.pause_seconds
-            if isinstance(step, Trouble):
+            if isinstance(step, LeaveAlone):
+                self.pause_when_lost_seconds = step.pause_seconds
+            elif isinstance(step, Trouble):
                 self._hearer.trouble(step.reason)
             elif isinstance(step, Remember):
                 self._hearer.remember(step.position)

@@ -169,6 +169,10 @@ class RadioSession:
             self.link, self.last_error = LinkState.CONNECTED, None
             self._teller.connected()
             return await self._listen_and_talk(link, lost, self._profile.silence_seconds if streams else None)
+        except LinkLostError:
+            if self._dialogue is None or self._dialogue.pause_when_lost_seconds is None:
+                raise
+            return self._dialogue.pause_when_lost_seconds
         finally:
             self._dialogue = None
             self._ear.disconnected()

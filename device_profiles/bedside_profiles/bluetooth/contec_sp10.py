@@ -238,7 +238,7 @@ class Sp10Conversation(MemoryConversation):
     def _next(self) -> Sequence[Step]:
         if self._heard_results < self._results:
             return (Write(_command(_NEXT, 1, 1), WRITTEN),)
-        return (Write(_command(_NEXT, _END_AND_KEEP, 1), WRITTEN), *self._done())
+        return self._done(Write(_command(_NEXT, _END_AND_KEEP, 1), WRITTEN))
 
 
 def decode_command(payload: bytes) -> Decoded:

@@ -6,7 +6,7 @@ before is dropped by the hub. The steps themselves are each device's.
 
 from collections.abc import Sequence
 
-from bedside_profiles.conversation import Finish, Moment, Read, Step, Trouble, Write
+from bedside_profiles.conversation import Finish, LeaveAlone, Moment, Read, Step, Trouble, Write
 
 ANSWER_SECONDS = 15.0
 """For one answer: the slowest of these devices looks through its whole memory first."""
@@ -37,9 +37,10 @@ class MemoryConversation:
     def _wait(self, now: Moment, seconds: float | None = None) -> None:
         self._wakes_at_seconds = now.seconds + (ANSWER_SECONDS if seconds is None else seconds)
 
-    def _done(self) -> Sequence[Step]:
+    def _done(self, *last: Write) -> Sequence[Step]:
+        """`last` are words after which some devices end the link themselves."""
         self._wakes_at_seconds = None
-        return (Finish(DONE_PAUSE_SECONDS),)
+        return LeaveAlone(DONE_PAUSE_SECONDS), *last, Finish(DONE_PAUSE_SECONDS)
 
     def _given_up(self, reason: str) -> Sequence[Step]:
         self._wakes_at_seconds = None

@@ -217,7 +217,7 @@ class MicrolifeConversation(MemoryConversation):
         """See `Conversation`."""
         self._wait(now)
         self._frames.feed(characteristic, payload)
-        return (Write(disconnect(), COMMANDS), *self._done()) if self._has_all else ()
+        return self._done(Write(disconnect(), COMMANDS)) if self._has_all else ()
 
     def _take(self, found: bytes) -> tuple[Decoded, ...]:
         self._has_all |= len(found) > RECORDS_AT + _HEADER_BYTES

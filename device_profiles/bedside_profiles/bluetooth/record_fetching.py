@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from bedside_profiles.bluetooth import record_access
 from bedside_profiles.bluetooth.record_access import CONTROL_POINT, Filter, Operation, Operator, RecordRequest
-from bedside_profiles.conversation import Finish, Known, Moment, Read, Remember, Step, Trouble, Write
+from bedside_profiles.conversation import Finish, Known, LeaveAlone, Moment, Read, Remember, Step, Trouble, Write
 from bedside_profiles.errors import DecodeError
 
 ANSWER_SECONDS = 20.0
@@ -74,8 +74,7 @@ class RecordConversation:
             return ()
         if self._asked is None:
             # It measured just now, and told of it by itself.
-            self._linger(now)
-            return self._remember()
+            return (*self._remember(), *self._linger(now))
         self._wakes_at_seconds = now.seconds + ANSWER_SECONDS
         return ()
 
@@ -121,8 +120,7 @@ class RecordConversation:
         if not is_whole:
             return self._failed(f"the device answers the request for its records with code {code}", now)
         self._asked = None
-        self._linger(now)
-        return self._remember()
+        return (*self._remember(), *self._linger(now))
 
     def _remember(self) -> Sequence[Step]:
         if self._newest is None or self._newest == self._last:
@@ -133,11 +131,14 @@ class RecordConversation:
     def _failed(self, reason: str, now: Moment) -> Sequence[Step]:
         self._asked, self._aborting = None, False
         self._pause_seconds = TROUBLED_PAUSE_SECONDS
-        self._wakes_at_seconds = now.seconds + (TROUBLED_PAUSE_SECONDS if self._stays else LINGER_SECONDS)
-        return (Trouble(reason),)
+        if self._stays:
+            self._wakes_at_seconds = now.seconds + TROUBLED_PAUSE_SECONDS
+            return (Trouble(reason),)
+        return (Trouble(reason), *self._linger(now))
 
-    def _linger(self, now: Moment) -> None:
+    def _linger(self, now: Moment) -> Sequence[Step]:
         self._wakes_at_seconds = None if self._stays else now.seconds + LINGER_SECONDS
+        return () if self._stays else (LeaveAlone(self._pause_seconds),)
 
 
 def _digest(record: bytes) -> bytes:

@@ -25,11 +25,13 @@ Payloads = Sequence[tuple[str, bytes]]
 
 @dataclass(slots=True)
 class KeeperFaults:
-    """`cut_after` records of one report the link ends, once. `is_silent`: no answer comes. `refuses`: every request is
+    """`cut_after` records of one report the link ends, once. `is_silent`: no answer comes. `ends_the_link`: once
+    a report is whole. `refuses`: every request is
     refused. `only_all`: it cannot choose among its records."""
 
     cut_after: int | None = None
     is_silent: bool = False
+    ends_the_link: bool = False
     refuses: bool = False
     only_all: bool = False
 
@@ -90,6 +92,8 @@ class RecordKeeper:
         code = SUCCESS if chosen else NO_RECORDS_FOUND
         if await peripheral.hand_over(CONTROL_POINT, encode_response(request.operation, code)) is not None:
             self.reports += 1
+            if self.faults.ends_the_link:
+                await peripheral.drop()
 
     def _chosen(self, request: RecordRequest) -> list[int]:
         numbers = sorted(self.records)

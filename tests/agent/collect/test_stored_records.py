@@ -133,6 +133,20 @@ async def test_records_of_a_meter_without_the_time_are_kept_once_through_a_cut_t
     assert {one.device_time for one in readings} == {None}
 
 
+async def test_a_meter_that_ends_the_link_itself_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_fetching, "LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(record_fetching, "MODEST_PAUSE_SECONDS", 1.0)
+    air, loop = Air(), asyncio.get_running_loop()
+    async with meter_in(air, tmp_path, KeeperFaults(ends_the_link=True)) as meter:
+        fill(meter, 80, 3)
+        async with collecting_hub(tmp_path / "buffer.db", air, ENTRY) as hub:
+            await until(lambda: done(hub))
+            began = loop.time()
+            await until(lambda: meter.keeper.reports == 2)
+            assert loop.time() - began > 1.0
+            assert hub.told(NoticeKind.DEVICE_LOST) == []
+
+
 async def test_no_records_are_no_trouble(tmp_path: Path) -> None:
     air, store = Air(), tmp_path / "buffer.db"
     async with meter_in(air, tmp_path) as meter, collecting_hub(store, air, ENTRY) as hub:

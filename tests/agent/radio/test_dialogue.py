@@ -15,7 +15,18 @@ from tests.support.virtual_radio import OXIMETER, until
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.session import RadioSession, Timing
 from bedside_profiles.bluetooth import blood_pressure, pulse_oximeter, thermometer
-from bedside_profiles.conversation import ClockMeasured, Finish, Known, Moment, Read, Remember, Step, Trouble, Write
+from bedside_profiles.conversation import (
+    ClockMeasured,
+    Finish,
+    Known,
+    LeaveAlone,
+    Moment,
+    Read,
+    Remember,
+    Step,
+    Trouble,
+    Write,
+)
 from bedside_profiles.profile import BleProfile
 from bedside_profiles.readings import Metric
 from bedside_profiles.wire.status import LinkState
@@ -195,6 +206,22 @@ async def test_it_is_woken_at_its_time_and_what_it_says_last_ends_the_link(
         # Told once, though it was so at both connections.
         assert told.said == ["connected", "trouble: it is tired", "done", "connected", "done"]
         assert ear.ends == 2
+
+
+async def test_a_device_that_ends_the_link_at_the_last_word_is_not_lost(
+    central: Central, air: Air, tmp_path: Path
+) -> None:
+    parting: list[Peripheral] = []
+
+    def end(_payload: bytes) -> None:
+        parting[0].vanish()
+
+    script = Script(first=(LeaveAlone(30.0), Write(b"goodbye", COMMANDS), Finish(30.0)))
+    async with device(air, tmp_path, {COMMANDS: end}) as made, talking(central, script) as (session, _, told):
+        parting.append(made)
+        await until(lambda: "done" in told.said)
+        assert told.said == ["connected", "done"]
+        assert session.link is LinkState.SEARCHING
 
 
 async def test_the_battery_is_read_beside_a_conversation(central: Central, air: Air, tmp_path: Path) -> None:
