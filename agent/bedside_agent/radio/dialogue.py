@@ -1,8 +1,9 @@
 """Carries out what a profile's conversation wants said, on one link.
 
 Values are handed to the conversation in the order in which they came, one step is carried out after the other, and
-what is refused is an answer. A step without any answer in time ends the connection: nobody knows what state the device
-is in.
+what is refused is an answer. Without an answer in time about its own characteristics a device's state is unknown, and
+the connection ends. About a side matter, such as its clock, that is a refusal: some stacks try to pair unasked, and a
+device that was well read so far must not be lost for it.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bedside_agent.radio.central import AccessRefusedError, CharacteristicMissingError, Link
+from bedside_agent.radio.central import AccessRefusedError, CallTimedOutError, CharacteristicMissingError, Link
 from bedside_profiles.conversation import (
     ClockMeasured,
     Conversation,
@@ -58,7 +59,8 @@ class Dialogue:
         own: Sequence[str],
         call_seconds: float,
     ) -> None:
-        """`own` are the characteristics without which there is no talking: one that asks for a bond ends the link."""
+        """`own` are the characteristics without which there is no talking: one that asks for a bond, or does not
+        answer, ends the link."""
         self._conversation = conversation
         self._link = link
         self._hearer = hearer
@@ -134,6 +136,10 @@ class Dialogue:
             )
         except AccessRefusedError as error:
             if error.needs_pairing and step.characteristic in self._own:
+                raise
+            return self._conversation.refused(step, self._now())
+        except CallTimedOutError:
+            if step.characteristic in self._own:
                 raise
             return self._conversation.refused(step, self._now())
         except CharacteristicMissingError:

@@ -190,6 +190,32 @@ async def test_a_command_that_wants_a_bond_ends_the_link_and_a_side_matter_does_
         assert "refused with ATT error 0x05" in told.said[1]
 
 
+@pytest.mark.parametrize("hangs", [STATUS, COMMANDS])
+async def test_no_answer_about_a_side_matter_is_a_refusal_and_about_its_own_ends_the_link(
+    central: Central, air: Air, tmp_path: Path, hangs: str
+) -> None:
+    written: list[bytes] = []
+
+    async def late() -> bytes:
+        await asyncio.sleep(1.4 * TIMING.call_seconds)
+        return b"well"
+
+    script = Script(first=(Read(hangs), Write(b"one", COMMANDS)))
+    shows = {hangs: late}
+    async with (
+        device(air, tmp_path, {COMMANDS: written.append}, shows),  # type: ignore[arg-type]  # Bumble awaits it
+        talking(central, script) as (session, _, told),
+    ):
+        if hangs == STATUS:
+            await until(lambda: written == [b"one"])
+            assert script.told == [("begin", NOON), ("refused", Read(STATUS))]
+            assert session.link is LinkState.CONNECTED
+        else:
+            await until(lambda: len(told.said) > 1)
+            assert told.said[1] == "lost: read: no answer within 0.5 s"
+            assert written == []
+
+
 async def test_it_is_woken_at_its_time_and_what_it_says_last_ends_the_link(
     central: Central, air: Air, tmp_path: Path
 ) -> None:
