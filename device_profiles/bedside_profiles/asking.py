@@ -26,6 +26,13 @@ class Ask:
     again: bytes | None = None
 
 
+REST_SECONDS = 900.0
+"""Between two readings of a meter's memory; one that is plugged in anew is read at once."""
+AWAY_SECONDS = 30.0
+"""Between two attempts at a meter that does not answer: most are switched on or plugged in only to be read."""
+
+NO_ANSWER = Trouble("it does not answer: is it switched on, and connected to its cable?")
+
 Script = Generator[Ask | Write | Trouble | Finish, bytes | None, None]
 Frames = Callable[[bytes], Sequence[bytes]]
 """Takes the next bytes of the stream and answers with the whole frames that they complete."""

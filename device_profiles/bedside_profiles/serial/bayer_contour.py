@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.asking import AWAY_SECONDS, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special, sum8
@@ -23,6 +25,10 @@ LINE = LineSettings(baud=9600)
 """There is no line: the meter is a USB HID device, and whatever brings its reports sets no speed."""
 
 ACKNOWLEDGE, ASK_AGAIN = b"\x06", b"\x15"
+_WANTS_TO_SEND, _HAS_SENT = b"\x05", b"\x04"
+_BEGINS_WITHIN_SECONDS = 60.0
+_TRIES = 6
+"""As often as the standard has a frame sent again."""
 
 _START, _END, _END_OF_PART = 0x02, 0x03, 0x17
 _CONTROL = b"\x04\x05\x06\x15"
@@ -196,6 +202,33 @@ class ContourFramer:
         return Decoded(facts=tuple(facts))
 
 
+def converse() -> Conversation:
+    """Let the meter send, acknowledge each frame, and ask again for one that did not come whole, until it has no more.
+
+    It keeps what it has sent.
+    """
+    return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
+
+
+def _script(_now: Now) -> Script:
+    # One that was sending when the line was opened waits for the answer to its last frame.
+    while (
+        yield Ask(b"", lambda frame: frame not in (ACKNOWLEDGE, ASK_AGAIN), _BEGINS_WITHIN_SECONDS, tries=1)
+    ) is None:
+        yield Trouble("it does not begin to send: is it switched on, and shows that it is connected?")
+    yield Write(ACKNOWLEDGE)
+    while True:
+        frame = yield Ask(b"", lambda frame: len(frame) > 1 or frame == _HAS_SENT, tries=_TRIES, again=ASK_AGAIN)
+        if frame is None:
+            yield Trouble("it stopped before it had sent everything")
+            yield Finish(AWAY_SECONDS)
+            return
+        if frame == _HAS_SENT:
+            yield Finish(REST_SECONDS)
+            return
+        yield Write(ACKNOWLEDGE)
+
+
 def _result(text: str, fields: Sequence[str]) -> ResultRecord:
     if len(fields) < 9 or not fields[1].isdecimal() or not fields[2].startswith("^^^"):
         raise DecodeError(NAME, "a result with too few fields", text.encode())
@@ -242,4 +275,5 @@ PROFILE = SerialProfile(
     encode=encode,
     silence_seconds=None,
     names=("bayer", "contour", "ascensia", "astm"),
+    converse=converse,
 )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from statistics import median_low
 
+from bedside_profiles.asking import Ask, Now, Script, Scripted, pause, sound_frames
+from bedside_profiles.conversation import Conversation, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Special
@@ -22,6 +24,8 @@ from bedside_profiles.streams import NO_FRAME, FrameStream, Outcomes
 NAME = "serial.contec_cms50"
 LINE = LineSettings(baud=115200)
 FRAMES_A_SECOND = 60
+KEEP_ALIVE_SECONDS = 4.0
+"""The device stops after five."""
 
 _LIVE, _MODEL, _STORED_WITH_PERFUSION, _FREE, _DISCONNECTS, _STORED, _COMMAND = 0x01, 0x02, 0x09, 0x0C, 0x0D, 0x0F, 0x7D
 _SIZES = {_LIVE: 9, _MODEL: 9, _STORED_WITH_PERFUSION: 6, _FREE: 2, _DISCONNECTS: 3, _STORED: 8}
@@ -247,6 +251,22 @@ def _text(frame: bytes, data: bytes) -> str:
     return text.decode("ascii")
 
 
+def converse() -> Conversation:
+    """Have the device begin to tell live values, and keep it at that.
+
+    Its memory is not asked for: what is stored comes without a time, and could only be told as taken now.
+    """
+    return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
+
+
+def _script(_now: Now) -> Script:
+    if (yield Ask(command_frame(Command.START_LIVE), lambda frame: frame[0] == _LIVE)) is None:
+        yield Trouble("it does not begin to tell live values: is it switched on, with a finger in it?")
+    while True:
+        yield pause(KEEP_ALIVE_SECONDS)
+        yield Write(command_frame(Command.KEEP_ALIVE))
+
+
 def decode_command(frame: bytes) -> Decoded:
     """What a hub's frame asks for. Raises `DecodeError`."""
     if len(frame) != 9 or frame[0] != _COMMAND or frame_problem(frame) is not None:
@@ -279,4 +299,5 @@ PROFILE = SerialProfile(
     silence_seconds=10.0,
     names=("contec", "cms50", "50d", "50e", "50f", "v7", "9-byte"),
     decode_command=decode_command,
+    converse=converse,
 )

@@ -7,8 +7,10 @@ Later models may append data behind the 14 bytes that are known.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from bedside_profiles.asking import Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.conversation import Conversation, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, shared, steps_of
 from bedside_profiles.numbers import Special, decode_bcd, encode_bcd, sum8
@@ -23,10 +25,14 @@ _HEAD = b"\x00\x02\x00\x0d\x00"
 _LEAST, _MOST = 14, 64
 _START, _END = 0x02, 0x03
 _SELECT_FORMAT, _SET_TIME, _TIME = 0x70, 0x72, 0xF2
-_ANSWERS = {b"\x06": "acknowledged", b"\x15": "refused"}
+_ACKNOWLEDGED, _REFUSED = b"\x06", b"\x15"
+_ANSWERS = {_ACKNOWLEDGED: "acknowledged", _REFUSED: "refused"}
 
 _SMARTPOINT, _NO_MEASUREMENT, _FROM_MEMORY, _LOW_BATTERY = 0x0200, 0x0100, 0x0010, 0x0001
 _RATE_MISSING, _SATURATION_MISSING = 511, 127
+
+_FORMAT = 13
+_MOST_CLOCK_ERROR = timedelta(seconds=30)
 
 _MEMBERS = frozenset({Metric.SPO2, Metric.PULSE_RATE})
 
@@ -161,6 +167,51 @@ def select_format(number: int) -> bytes:
     return bytes((_START, _SELECT_FORMAT, 2, 2, number, _END))
 
 
+def ask_time() -> bytes:
+    """The request for the device's clock."""
+    return bytes((_START, _SET_TIME, 0, _END))
+
+
+def converse() -> Conversation:
+    """Select data format 13, which the profile reads, while the device still hears it; then set a clock that is wrong.
+
+    A device that answers neither speaks all the same: it measures when somebody puts a finger in.
+    """
+    return Scripted(sound_frames(NAME, _answer_size, _answer_problem), _script)
+
+
+def _answer_size(data: bytes) -> int | None:
+    return 1 if data[:1] in (_ACKNOWLEDGED, _REFUSED) else frame_size(data)
+
+
+def _answer_problem(frame: bytes) -> str | None:
+    return None if len(frame) == 1 else frame_problem(frame)
+
+
+def _is_clock(frame: bytes) -> bool:
+    return frame[0] == _START and len(frame) > 1
+
+
+def _script(now: Now) -> Script:
+    if (yield Ask(select_format(_FORMAT), lambda frame: len(frame) == 1, tries=2)) == _REFUSED:
+        yield Trouble("it refuses data format 13: is it another model?")
+    told = yield Ask(ask_time(), _is_clock, tries=2)
+    local = now().local
+    if told is None or local is None or not _is_wrong(told, local):
+        return
+    yield Write(set_time(local))
+    told = yield Ask(ask_time(), _is_clock, tries=2)
+    if told is not None and _is_wrong(told, local):
+        yield Trouble("its clock stays wrong after it was set")
+
+
+def _is_wrong(told: bytes, local: datetime) -> bool:
+    try:
+        return abs(_clock(told) - local) > _MOST_CLOCK_ERROR
+    except DecodeError:
+        return True
+
+
 def decode_command(frame: bytes) -> Decoded:
     """What a hub's frame asks for. Raises `DecodeError`."""
     if len(frame) < 4 or frame[0] != _START or frame[-1] != _END or frame[2] != len(frame) - 4:
@@ -198,4 +249,5 @@ PROFILE = SerialProfile(
     silence_seconds=None,
     names=("nonin", "9560", "df13", "data format 13"),
     decode_command=decode_command,
+    converse=converse,
 )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted
+from bedside_profiles.conversation import Conversation, Finish, Trouble
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special
@@ -20,6 +22,8 @@ NAME = "serial.onetouch_ultra2"
 LINE = LineSettings(baud=9600)
 
 ASK_RECORDS, ASK_CLOCK, ASK_SERIAL_NUMBER = b"\x11\rDMP\r", b"\x11\rDMF\r", b"\x11\rDM@\r"
+
+_TRIES = 3
 
 LOWEST_MG_DL, HIGHEST_MG_DL = 20, 600
 
@@ -124,6 +128,57 @@ def _moment(line: str, parts: Sequence[str]) -> datetime:
         raise DecodeError(NAME, "a date there is not", line.encode()) from error
 
 
+def converse() -> Conversation:
+    """Ask for the clock, then for all records; a dump of which a line is missing is asked for again."""
+    return Scripted(_Lines(), _script)
+
+
+class _Lines:
+    """Finds the lines whose sum is right."""
+
+    def __init__(self) -> None:
+        self._found: list[bytes] = []
+        self._stream = LineStream(NAME, take=self._take)
+
+    def __call__(self, data: bytes) -> Sequence[bytes]:
+        self._found = []
+        self._stream.feed(data)
+        return tuple(self._found)
+
+    def _take(self, line: str) -> None:
+        checked = _CHECKED.fullmatch(line)
+        if checked is not None and summed(checked[1]) == line:
+            self._found.append(checked[1].encode())
+
+
+def _is_heading(line: bytes) -> bool:
+    return _HEADING.fullmatch(line.decode()) is not None
+
+
+def _is_record(line: bytes) -> bool:
+    return _RECORD.fullmatch(line.decode()) is not None
+
+
+def _script(_now: Now) -> Script:
+    if (yield Ask(ASK_CLOCK, lambda line: _CLOCK.fullmatch(line.decode()) is not None)) is None:
+        yield NO_ANSWER
+        yield Finish(AWAY_SECONDS)
+        return
+    for _ in range(_TRIES):
+        heading = yield Ask(ASK_RECORDS, _is_heading)
+        parts = None if heading is None else _HEADING.fullmatch(heading.decode())
+        if parts is None:
+            break
+        left = int(parts[1])
+        while left and (yield Ask(b"", _is_record, tries=1)) is not None:
+            left -= 1
+        if not left:
+            yield Finish(REST_SECONDS)
+            return
+    yield Trouble("it does not tell all the records that it has")
+    yield Finish(AWAY_SECONDS)
+
+
 def framer() -> LineStream:
     """One framer a connection."""
     return LineStream(NAME, take=read_line)
@@ -149,4 +204,5 @@ PROFILE = SerialProfile(
     encode=encode,
     silence_seconds=None,
     names=("onetouch", "ultra2"),
+    converse=converse,
 )

@@ -5,10 +5,12 @@ kind. An answer does not say what it answers: its length tells. Records are in m
 seconds of its own wall time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared
 from bedside_profiles.numbers import Number, Special, crc16_ccitt_false
@@ -30,6 +32,8 @@ _HIGH = 0xFFFF
 _START, _END = 0x02, 0x03
 _AROUND, _LONGEST = 6, 64
 _MORE, _DISCONNECT, _ACKNOWLEDGE, _RESERVED = 0x10, 0x08, 0x04, 0xE0
+_EXPECTED, _SENT = 0x02, 0x01
+"""Sequence bits: of the frame that is expected next, and of this one. Both turn with each message that was taken."""
 _ANSWER, _COUNT = b"\x05\x06", b"\x05\x0f"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the device names no zone
 _UNITS = {0: "mg/dL", 1: "mmol/L"}
@@ -115,6 +119,50 @@ def frame_problem(frame: bytes) -> str | None:
     return None
 
 
+def converse() -> Conversation:
+    """Begin the link anew, ask for the clock, how many records there are, and for each, oldest first; then end it."""
+    return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
+
+
+_Answered = Generator[Ask | Write | Trouble | Finish, bytes | None, LinkFrame | None]
+
+
+def _script(_now: Now) -> Script:
+    hangs_up = LinkFrame(b"", _DISCONNECT).to_bytes()
+    if (yield Ask(hangs_up, lambda frame: bool(frame[2] & _DISCONNECT))) is None:
+        yield NO_ANSWER
+        yield Finish(AWAY_SECONDS)
+        return
+    turn = 0
+    for message in (ASK_CLOCK, ASK_RECORD + RECORD_COUNT.to_bytes(2, "little")):
+        answer = yield from _asked(message, turn)
+        turn ^= 1
+    count = answer is not None and answer.message.startswith(_COUNT) and int.from_bytes(answer.message[2:4], "little")
+    complete = answer is not None
+    for place in reversed(range(count or 0)):
+        complete = (yield from _asked(ASK_RECORD + place.to_bytes(2, "little"), turn)) is not None
+        turn ^= 1
+        if not complete:
+            break
+    if not complete:
+        yield Trouble("it stopped answering before all its records were read")
+    yield Write(hangs_up)
+    yield Finish(REST_SECONDS if complete else AWAY_SECONDS)
+
+
+def _asked(message: bytes, turn: int) -> _Answered:
+    """The answer, acknowledged. Asked again with the same sequence bit, a meter that has answered says the same."""
+
+    def is_answer(frame: bytes) -> bool:
+        return bool(LinkFrame.from_bytes(frame).message) and frame[2] & _SENT == turn
+
+    frame = yield Ask(LinkFrame(message, turn * (_EXPECTED | _SENT)).to_bytes(), is_answer)
+    if frame is None:
+        return None
+    yield Write(LinkFrame(b"", _ACKNOWLEDGE | (turn ^ 1) * (_EXPECTED | _SENT)).to_bytes())
+    return LinkFrame.from_bytes(frame)
+
+
 def framer() -> FrameStream:
     """One framer a connection."""
     return FrameStream(
@@ -154,4 +202,5 @@ PROFILE = SerialProfile(
     encode=encode,
     silence_seconds=None,
     names=("onetouch", "ultraeasy", "ultramini", "lifescan binary"),
+    converse=converse,
 )

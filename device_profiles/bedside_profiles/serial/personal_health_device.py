@@ -27,6 +27,7 @@ from bedside_profiles.numbers import (
 )
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
+from bedside_profiles.serial import personal_health_manager
 from bedside_profiles.serial.personal_health_report import (
     CONFIRMED,
     DATA,
@@ -35,17 +36,13 @@ from bedside_profiles.serial.personal_health_report import (
     apdu_kind,
     configured_objects,
     fixed_report,
+    frame_size,
     report_of,
 )
-from bedside_profiles.streams import NO_FRAME, FrameStream, Outcomes
+from bedside_profiles.streams import FrameStream, Outcomes
 
 NAME = "serial.phd_oximeter"
 LINE = LineSettings(baud=115200)
-
-_LONGEST = 9216
-"""What the standard allows a device to send at once."""
-_LONGEST_OTHER = 512
-"""Of an APDU that is no data; an association takes about a hundred bytes."""
 
 _SFLOAT_BYTES, _FLOAT_BYTES, _TIME_BYTES = 2, 4, 8
 _KG_PER_LB = 0.45359237
@@ -94,18 +91,6 @@ class Quantity:
 _OXIMETER = {1: Quantity(19384), 10: Quantity(18458)}
 _BLOOD_PRESSURE = {1: Quantity(_PRESSURES), 2: Quantity(18474)}
 _SCALE = {1: Quantity(57664), 2: Quantity(57680)}
-
-
-def frame_size(data: bytes) -> int | None:
-    """See `streams.FrameStream`."""
-    if apdu_kind(data[:2].ljust(2, b"\x00")) is None:
-        return NO_FRAME
-    if len(data) < 6:
-        return None
-    size = int.from_bytes(data[2:4], "big") + 4
-    if data[:2] == DATA:
-        return size if size <= _LONGEST and int.from_bytes(data[4:6], "big") == size - 6 else NO_FRAME
-    return size if 6 <= size <= _LONGEST_OTHER else NO_FRAME
 
 
 class PersonalHealthFramer:
@@ -260,6 +245,7 @@ OXIMETER = SerialProfile(
     encode=lambda measurements: _encode(measurements, _OXIMETER, as_float=False),
     silence_seconds=None,
     names=("11073", "oximeter"),
+    converse=lambda: personal_health_manager.converse(NAME),
 )
 BLOOD_PRESSURE = replace(
     OXIMETER,
@@ -268,6 +254,7 @@ BLOOD_PRESSURE = replace(
     framer=lambda: PersonalHealthFramer("serial.phd_blood_pressure", _BLOOD_PRESSURE, Modality.SPOT),
     encode=lambda measurements: _encode(measurements, _BLOOD_PRESSURE, as_float=False),
     names=("11073", "bp monitor", "blood pressure"),
+    converse=lambda: personal_health_manager.converse("serial.phd_blood_pressure"),
 )
 SCALE = replace(
     OXIMETER,
@@ -276,4 +263,5 @@ SCALE = replace(
     framer=lambda: PersonalHealthFramer("serial.phd_scale", _SCALE, Modality.SPOT),
     encode=lambda measurements: _encode(measurements, _SCALE, as_float=True),
     names=("11073", "scale", "weighing"),
+    converse=lambda: personal_health_manager.converse("serial.phd_scale"),
 )

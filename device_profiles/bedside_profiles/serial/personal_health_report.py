@@ -4,8 +4,10 @@ Everything is nested, each level with its length, and a length that does not fit
 another where nothing else guards the bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from bedside_profiles.streams import NO_FRAME
 
 DATA = b"\xe7\x00"
 _KINDS = {
@@ -19,10 +21,17 @@ _KINDS = {
 
 UNCONFIRMED, CONFIRMED, _CONFIRMS = 0x0100, 0x0101, 0x0201
 
+_LONGEST = 9216
+"""What the standard allows a device to send at once."""
+_LONGEST_OTHER = 512
+"""Of an APDU that is no data; an association takes about a hundred bytes."""
+
 _CONFIGURATION = 0x0D1C
 _FIXED, _VARIABLE = frozenset({0x0D1D, 0x0D23, 0x0D29}), frozenset({0x0D1E, 0x0D22, 0x0D28})
 _FIXED_OF_MANY, _VARIABLE_OF_MANY = frozenset({0x0D1F, 0x0D26, 0x0D2C}), frozenset({0x0D20, 0x0D25, 0x0D2B})
 
+_NUMERIC, _MEDICAL = b"\x00\x06", b"\x00\x02"
+"""The class of an object that measures a number, and the partition of the MDC codes for vital signs."""
 _TYPE, _UNIT = 0x092F, 0x0996
 _TIME, _BASIC, _SIMPLE, _COMPOUND_BASIC, _COMPOUND = 0x0990, 0x0A4C, 0x0A56, 0x0A75, 0x0A4B
 _VALUES = frozenset({_BASIC, _SIMPLE, _COMPOUND_BASIC, _COMPOUND})
@@ -88,6 +97,18 @@ class _Reader:
 def apdu_kind(head: bytes) -> str | None:
     """The name of the kind of APDU that begins with these two bytes; None when there is none."""
     return _KINDS.get(head)
+
+
+def frame_size(data: bytes) -> int | None:
+    """See `streams.FrameStream`."""
+    if apdu_kind(data[:2].ljust(2, b"\x00")) is None:
+        return NO_FRAME
+    if len(data) < 6:
+        return None
+    size = int.from_bytes(data[2:4], "big") + 4
+    if data[:2] == DATA:
+        return size if size <= _LONGEST and int.from_bytes(data[4:6], "big") == size - 6 else NO_FRAME
+    return size if 6 <= size <= _LONGEST_OTHER else NO_FRAME
 
 
 def report_of(apdu: bytes) -> Report | None:
@@ -157,6 +178,17 @@ def data_apdu(invoke_id: int, choice: int, body: bytes) -> bytes:
     """The APDU around a message."""
     message = invoke_id.to_bytes(2, "big") + choice.to_bytes(2, "big") + _sized(body)
     return DATA + _sized(_sized(message))
+
+
+def configuration_report(invoke_id: int, configuration_id: int, types: Mapping[int, int]) -> bytes:
+    """The APDU in which a device names its objects: the MDC type that each handle stands for."""
+    objects = b"".join(
+        _NUMERIC + handle.to_bytes(2, "big") + b"\x00\x01" + _sized(_TYPE.to_bytes(2, "big") + _sized(_MEDICAL + code))
+        for handle, code in ((handle, code.to_bytes(2, "big")) for handle, code in types.items())
+    )
+    info = configuration_id.to_bytes(2, "big") + len(types).to_bytes(2, "big") + _sized(objects)
+    body = b"\x00\x00\xff\xff\xff\xff" + _CONFIGURATION.to_bytes(2, "big") + _sized(info)
+    return data_apdu(invoke_id, CONFIRMED, body)
 
 
 def fixed_report(invoke_id: int, observations: Sequence[Observation]) -> bytes:

@@ -9,6 +9,8 @@ inflates a cuff on somebody's arm, and exists nowhere as an encoder.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bedside_profiles.asking import Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.conversation import Conversation, Trouble
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import sum8
@@ -147,6 +149,21 @@ def framer() -> FrameStream:
     )
 
 
+def converse() -> Conversation:
+    """Ask for a result when a measurement that somebody else began is over. Nothing that moves air is ever said.
+
+    A result carries no time: one from before the line was opened is not asked for.
+    """
+    return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
+
+
+def _script(_now: Now) -> Script:
+    while True:
+        yield Ask(b"", lambda frame: len(frame) == _SHORT_BYTES and frame[2] == _DONE, None)
+        if (yield Ask(ask_result(), lambda frame: len(frame) == _RESULT_BYTES, 3.0)) is None:
+            yield Trouble("it has measured, and does not tell the result")
+
+
 def decode_command(frame: bytes) -> Decoded:
     """What a hub's frame asks for. Raises `DecodeError`."""
     if len(frame) < 3 or frame[0] != _HUB or sum8(frame):
@@ -184,4 +201,5 @@ PROFILE = SerialProfile(
     silence_seconds=None,
     names=("suntech", "advantage"),
     decode_command=decode_command,
+    converse=converse,
 )

@@ -6,11 +6,13 @@ that a time counts for the very next value alone. What the value's bytes mean de
 checked against the kind it is configured as.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared, steps_of
 from bedside_profiles.numbers import Number, Special, sum8
@@ -44,6 +46,11 @@ _LEAST_PULSE = 4
 """In the place of the pulse, less is the code of an error."""
 _HUNDREDTHS_FROM = 1000
 """Some thermometers tell tenths, some hundredths; no living body has 100 °C or 10 °C."""
+
+
+_MOST_CLOCK_ERROR = timedelta(minutes=2)
+"""The clock tells no seconds, so that a minute may be the time that a frame takes. More is set right."""
+_TRIES = 3
 
 
 class Kind(StrEnum):
@@ -88,6 +95,11 @@ def encode_moment(moment: datetime) -> bytes:
     return word.to_bytes(2, "little") + bytes((moment.minute, moment.hour))
 
 
+def frame_size(data: bytes) -> int | None:
+    """See `streams.FrameStream`."""
+    return FRAME_BYTES if data[0] == _START else NO_FRAME
+
+
 def frame_problem(frame: bytes) -> str | None:
     """What is wrong with the frame; None when nothing is."""
     if frame[6] not in (_FROM_DEVICE, _FROM_HUB):
@@ -105,7 +117,7 @@ class TaiDocFramer:
         self._time: datetime | None = None
         self._stream = FrameStream(
             name,
-            size_of=lambda data: FRAME_BYTES if data[0] == _START else NO_FRAME,
+            size_of=frame_size,
             problem_of=frame_problem,
             take=self._take,
             broken=self._forget_time,
@@ -230,6 +242,74 @@ def decode_command(frame: bytes) -> Decoded:
     return _hub_said(NAME, TaiDocFrame.from_bytes(frame))
 
 
+def _ask(command: int, data: bytes = bytes(4), tries: int = _TRIES) -> Ask:
+    def is_answer(frame: bytes) -> bool:
+        return frame[1] == command and frame[6] == _FROM_DEVICE
+
+    return Ask(TaiDocFrame(command, data, from_hub=True).to_bytes(), is_answer, tries=tries)
+
+
+def converse(name: str = NAME, kind: Kind = Kind.GLUCOSE) -> Conversation:
+    """Ask for the model, then for every stored result, oldest first, then for the clock, and set one that is wrong.
+
+    The memory is never cleared.
+    """
+    return Scripted(sound_frames(name, frame_size, frame_problem), lambda now: _script(kind, now))
+
+
+def _script(kind: Kind, now: Now) -> Script:
+    answer = yield _ask(_MODEL)
+    if answer is None:
+        yield NO_ANSWER
+        yield Finish(AWAY_SECONDS)
+        return
+    model = TaiDocFrame.from_bytes(answer).data[1::-1].hex()
+    if model[0] != kind.value:
+        yield Trouble(f"it is a TD-{model}, which measures something else than its profile")
+        yield Finish(REST_SECONDS)
+        return
+    answer = yield _ask(_COUNT)
+    count = 0 if answer is None else int.from_bytes(answer[2:4], "little")
+    complete = answer is not None
+    for place in reversed(range(count)):
+        complete = (yield from _result(place)) and complete
+        if not complete:
+            break
+    if not complete:
+        yield Trouble("it stopped answering before all its results were read")
+        yield Finish(AWAY_SECONDS)
+        return
+    yield from _set_right(now)
+    yield Finish(REST_SECONDS)
+
+
+def _result(place: int) -> Generator[Ask | Write | Trouble | Finish, bytes | None, bool]:
+    """The time, then the value. A value is never asked for twice: behind another one's time it would be that one's."""
+    data = place.to_bytes(2, "little") + bytes(2)
+    for _ in range(_TRIES):
+        if (yield _ask(_TIME_OF, data)) is not None and (yield _ask(_VALUE_OF, data, tries=1)) is not None:
+            return True
+    return False
+
+
+def _set_right(now: Now) -> Script:
+    answer = yield _ask(_CLOCK)
+    local = now().local
+    if answer is None or local is None or not _is_wrong(answer, local):
+        return
+    yield _ask(_SET_CLOCK, encode_moment(local))
+    answer = yield _ask(_CLOCK)
+    if answer is not None and _is_wrong(answer, local):
+        yield Trouble("its clock stays wrong after it was set")
+
+
+def _is_wrong(answer: bytes, local: datetime) -> bool:
+    try:
+        return abs(decode_moment(TaiDocFrame.from_bytes(answer).data) - local) > _MOST_CLOCK_ERROR
+    except ValueError:
+        return True
+
+
 def _stored(first: Measurement, data: bytes) -> bytes:
     if first.device_time is None or first.device_user is not None or first.quality:
         raise EncodeError("a stored result holds a time, and neither user nor quality")
@@ -286,6 +366,7 @@ PROFILE = SerialProfile(
     silence_seconds=None,
     names=("taidoc", "td-42", "glucose"),
     decode_command=decode_command,
+    converse=converse,
 )
 PRESSURE = replace(
     PROFILE,
@@ -293,6 +374,7 @@ PRESSURE = replace(
     label="TaiDoc blood pressure cuff",
     framer=lambda: TaiDocFramer("serial.taidoc_blood_pressure", Kind.PRESSURE),
     encode=encode_pressure,
+    converse=lambda: converse("serial.taidoc_blood_pressure", Kind.PRESSURE),
     names=("taidoc", "td-31", "td-32", "blood pressure"),
 )
 TEMPERATURE = replace(
@@ -301,5 +383,6 @@ TEMPERATURE = replace(
     label="TaiDoc thermometer",
     framer=lambda: TaiDocFramer("serial.taidoc_thermometer", Kind.TEMPERATURE),
     encode=encode_temperature,
+    converse=lambda: converse("serial.taidoc_thermometer", Kind.TEMPERATURE),
     names=("taidoc", "td-12", "td-10", "thermometer"),
 )
