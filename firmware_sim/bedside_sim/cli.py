@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from bedside_sim.demo import DemoSettings, Until, run_demo, until_interrupted
+from bedside_sim.devices.serial_sets import KINDS
 from bedside_sim.devices_process import run_devices
 from bedside_sim.errors import DemoError
 from bedside_sim.faults import Flapping
@@ -39,14 +40,18 @@ def devices(
     flap: Annotated[
         tuple[int, int] | None, typer.Option(help="All links are there for UP seconds, away for DOWN, and so on.")
     ] = None,
+    serial: Annotated[
+        list[str] | None, typer.Option(help="A further serial device, PROFILE=PATH; may be given again.")
+    ] = None,
     split: Annotated[bool, typer.Option(help="Let the serial stream come in small pieces.")] = False,
 ) -> None:
-    """Run a patient's four devices until SIGTERM, SIGINT or the command quit."""
+    """Run a patient's four devices, and further serial ones, until SIGTERM, SIGINT or the command quit."""
     settings = WorldSettings(
         seed=seed,
         scenario=scenario,
         lead_in_seconds=start_after,
         pty=pty,
+        serial=_serial(serial or []),
         cuff_every_seconds=cuff_every,
         prefix=prefix,
         number=number,
@@ -54,6 +59,18 @@ def devices(
         flapping=None if flap is None else Flapping(*flap),
     )
     asyncio.run(run_devices(settings, hci_port=hci_port, journal_path=journal, control_port=control_port))
+
+
+def _serial(given: list[str]) -> tuple[tuple[str, Path], ...]:
+    found: list[tuple[str, Path]] = []
+    for one in given:
+        name, _, path = one.partition("=")
+        if name not in KINDS or not path:
+            raise typer.BadParameter(f"{one}: give PROFILE=PATH; the profiles are {', '.join(sorted(KINDS))}")
+        if name in (other for other, _ in found):
+            raise typer.BadParameter(f"{name} is there twice")
+        found.append((name, Path(path)))
+    return tuple(found)
 
 
 @app.command()

@@ -14,6 +14,21 @@ def pieces(data: bytes, dice: random.Random, longest: int) -> Iterator[bytes]:
         at += size
 
 
+@dataclass(slots=True)
+class LineFaults:
+    """What is wrong with a serial device, or its cable. May be changed while it runs.
+
+    `split` lets its bytes come in pieces of 1 to 7; `garbage_bytes` stand before each thing that it says, made by
+    `dice`; `unanswered` questions are lost on their way; a `silent` one says nothing at all.
+    """
+
+    dice: random.Random
+    split: bool = False
+    garbage_bytes: int = 0
+    unanswered: int = 0
+    silent: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Flapping:
     """A link that is there for `up_seconds`, away for `down_seconds`, and so on."""

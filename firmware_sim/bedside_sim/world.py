@@ -16,7 +16,8 @@ from bedside_sim.devices.device import Device, Moment
 from bedside_sim.devices.heart_rate_strap import HeartRateStrap
 from bedside_sim.devices.nonin_oximeter import NoninOximeter
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
-from bedside_sim.faults import Flapping
+from bedside_sim.devices.serial_device import SerialDevice
+from bedside_sim.faults import Flapping, LineFaults
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.patients import Scenario, vitals
 from bedside_sim.radio import AdapterServer, Air
@@ -27,13 +28,15 @@ class WorldSettings:
     """`lead_in_seconds` the patient is stable before `scenario` begins. `pty` None: no serial oximeter.
 
     `prefix` begins every device id, and `number` (0 to 255) the devices' addresses: worlds of one fleet differ in both.
-    `split` lets the serial stream come in small pieces, `flapping` all links come and go.
+    `serial` are further serial devices: a profile's name, each once, and the path of the line. `split` lets serial
+    streams come in small pieces, `flapping` all links come and go.
     """
 
     seed: int
     scenario: Scenario = Scenario.STABLE
     lead_in_seconds: int = 0
     pty: Path | None = None
+    serial: tuple[tuple[str, Path], ...] = ()
     cuff_every_seconds: int = 20
     prefix: str = "sim"
     number: int = 0
@@ -77,6 +80,10 @@ class World:
         if settings.pty is not None:
             dice = random.Random(settings.seed) if settings.split else None
             devices.append(NoninOximeter(settings.pty, journal, device_id=f"{settings.prefix}-nonin", split=dice))
+        for name, path in settings.serial:
+            faults = LineFaults(random.Random(settings.seed), split=settings.split)
+            device_id = f"{settings.prefix}-{name.removeprefix('serial.').replace('_', '-')}"
+            devices.append(SerialDevice(name, path, journal, device_id=device_id, faults=faults))
         world = cls(settings, air, devices)
         for device in devices:
             await device.start()
