@@ -136,4 +136,4 @@ async def serial_room(
 
 async def heard_from(room: SerialRoom, reason: str) -> None:
     """Wait for a trouble that names `reason`."""
-    await until(lambda: any(reason in one for one in room.said(NoticeKind.DEVICE_TROUBLED)), 20)
+    await until(lambda: any(reason in one for one in room.said(NoticeKind.DEVICE_TROUBLE)), 20)

@@ -198,9 +198,7 @@ async def test_who_is_asked_in_vain_and_says_something_else_is_another_device(tm
             await until(line.is_open)
             await line.write(b"\x1b[2Jlogin: ")
             await until(lambda: len(told.said) == 2)
-        assert told.said[1].startswith(
-            "trouble: nothing that it says makes sense as serial.nonin_df2 at 9600 baud 8N1"
-        )
+        assert told.said[1].startswith("trouble: nothing that it says makes sense as serial.nonin_df2 at 9600 baud 8N1")
 
 
 def test_a_device_that_is_not_there_costs_no_attempt() -> None:

@@ -34,7 +34,7 @@ async def test_what_was_told_lies_on_the_disk(tmp_path: Path, profile: SerialPro
             await room.measure_until_told(ROWS)
         await room.all_kept()
         assert room.device.side.harm == 0
-        assert room.said(NoticeKind.DEVICE_TROUBLED) == []
+        assert room.said(NoticeKind.DEVICE_TROUBLE) == []
         assert room.said(NoticeKind.FRAMES_REFUSED) == []
 
 
@@ -89,7 +89,7 @@ async def test_a_question_that_is_lost_is_asked_again(tmp_path: Path, name: str)
             await until(lambda: len(room.told()) >= 3, 20)
         assert room.faults.unanswered == 0
         await room.all_kept()
-        assert room.said(NoticeKind.DEVICE_TROUBLED) == []
+        assert room.said(NoticeKind.DEVICE_TROUBLE) == []
 
 
 @pytest.mark.parametrize("name", ["serial.taidoc_glucose", "serial.onetouch_ultra2"])
@@ -97,7 +97,7 @@ async def test_a_meter_that_does_not_answer_is_said_so_once(tmp_path: Path, name
     async with serial_room(tmp_path, name, memory=1) as room:
         room.faults.silent = True
         await heard_from(room, "does not answer")
-        assert len(room.said(NoticeKind.DEVICE_TROUBLED)) == 1
+        assert len(room.said(NoticeKind.DEVICE_TROUBLE)) == 1
         assert await room.kept() == []
 
 
@@ -114,11 +114,11 @@ async def test_a_meter_that_does_not_answer_is_said_so_once(tmp_path: Path, name
 async def test_another_device_than_configured_is_named(tmp_path: Path, plays: str, taken_for: str, said: str) -> None:
     async with serial_room(tmp_path, plays, taken_for=taken_for, memory=1 if "taidoc" in plays else 0) as room:
         async with asyncio.timeout(20):
-            while not room.said(NoticeKind.DEVICE_TROUBLED):
+            while not room.said(NoticeKind.DEVICE_TROUBLE):
                 if "taidoc" not in plays:
                     await room.measure()
                 await asyncio.sleep(0.005)
-        (trouble,) = room.said(NoticeKind.DEVICE_TROUBLED)
+        (trouble,) = room.said(NoticeKind.DEVICE_TROUBLE)
         assert said in trouble
         assert await room.kept() == []
 
