@@ -214,8 +214,14 @@ def _looked_for(state: Path, entry: DeviceEntry, seconds: float, *, quietly: boo
     if entry.port is not None:
         serial = _profile_names(lambda profile: isinstance(profile, SerialProfile))
         raise AgentError("a serial device needs its --profile", fix=f"one of {serial}")
-    found = [one for one in search(state, seconds or 1, quietly=quietly) if _is_meant(one, entry)]
-    if entry.address is None and entry.advertised_name is None:
+    is_named = entry.address is not None or entry.advertised_name is not None
+
+    def enough(found: list[Report]) -> bool:
+        # Who has no name may still be joined by others of its kind.
+        return is_named and any(one["profiles"] for one in found if _is_meant(one, entry))
+
+    found = [one for one in search(state, seconds or 1, quietly=quietly, enough=enough) if _is_meant(one, entry)]
+    if not is_named:
         found = [one for one in found if one["profiles"] and one["device_id"] is None]
     if not found:
         raise AgentError(

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, closing
 from pathlib import Path
 
 from rich.console import Console
@@ -25,25 +26,35 @@ PATIENCE_SECONDS = 15.0
 """A radio that has just been opened says nothing for some seconds."""
 
 
-def searching(state: Path, seconds: float) -> Iterator[list[Report]]:
+def searching(state: Path, seconds: float) -> Generator[list[Report], None, None]:
     """Who advertises, every half second, strongest first; see `operations.described`. AgentError without a radio."""
     try:
-        with_agent = health.follow(
-            state, memory_for(state), SCAN, {"seconds": seconds}, patience_seconds=PATIENCE_SECONDS
-        )
-        for report in with_agent:
-            yield report["devices"]
+        with closing(
+            health.follow(state, memory_for(state), SCAN, {"seconds": seconds}, patience_seconds=PATIENCE_SECONDS)
+        ) as reports:
+            for report in reports:
+                yield report["devices"]
     except NotRunningError:
         yield from _searching_alone(state, seconds)
 
 
-def search(state: Path, seconds: float, *, quietly: bool = False) -> list[Report]:
-    """The same with a live table, unless `quietly`; who was there at the end."""
+def search(
+    state: Path,
+    seconds: float,
+    *,
+    quietly: bool = False,
+    enough: Callable[[list[Report]], bool] = lambda _found: False,
+) -> list[Report]:
+    """The same with a live table, unless `quietly`; who was there at the end, which comes as soon as it is `enough`."""
     latest: list[Report] = []
-    with Live(found_table(latest), console=Console(quiet=quietly), refresh_per_second=4) as live:
-        for found in searching(state, seconds):
-            latest = found
+    with (
+        closing(searching(state, seconds)) as reports,
+        Live(found_table(latest), console=Console(quiet=quietly), refresh_per_second=4) as live,
+    ):
+        for latest in reports:
             live.update(found_table(latest))
+            if enough(latest):
+                break
     return latest
 
 
@@ -89,7 +100,7 @@ def _caption(found: list[Report]) -> str:
     return f"{len(found)} heard, {known} of a kind that the hub knows"
 
 
-def _searching_alone(state: Path, seconds: float) -> Iterator[list[Report]]:
+def _searching_alone(state: Path, seconds: float) -> Generator[list[Report], None, None]:
     entries: tuple[DeviceEntry, ...] = ()
     radio = "bluez"
     if (state / settings.FILE).exists():
@@ -111,8 +122,9 @@ def _searching_alone(state: Path, seconds: float) -> Iterator[list[Report]]:
 async def _scanning_alone(radio: str, entries: tuple[DeviceEntry, ...], seconds: float) -> AsyncGenerator[Report, None]:
     central = await open_central(radio, jitter=random.SystemRandom())
     try:
-        async for report in scanning(central, entries, seconds):
-            yield report
+        async with aclosing(scanning(central, entries, seconds)) as reports:
+            async for report in reports:
+                yield report
     finally:
         await central.close()
 

@@ -78,7 +78,7 @@ async def typed(state: Path, *words: str) -> tuple[int, str, str]:
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), 120)
     return process.returncode or 0, out.decode(), err.decode()
 
 
@@ -112,7 +112,7 @@ async def test_a_device_is_added_tested_and_removed_without_a_restart(
 ) -> None:
     await keep_plan(state, WATCHED)
     async with agent(state):
-        added = await asked(state, "device", "add", "oximeter", "--seconds", "4")
+        added = await asked(state, "device", "add", "oximeter", "--address", OURS, "--seconds", "50")
         assert added == {
             "device_id": "oximeter",
             "profile": "bluetooth.pulse_oximeter",
@@ -120,13 +120,13 @@ async def test_a_device_is_added_tested_and_removed_without_a_restart(
             "link": "connected",
             "code": 0,
         }
-        again = await asked(state, "device", "add", "oximeter", "--seconds", "4")
+        again = await asked(state, "device", "add", "oximeter", "--seconds", "50")
         assert (again["added"], again["link"]) == (False, "connected")
         (listed,) = await asked(state, "device", "list")
         assert (listed["device_id"], listed["address"], listed["link"]) == ("oximeter", OURS, "connected")
         assert "Pulse oximeter" in (await typed(state, "device", "show", "oximeter"))[1]
 
-        testing = asyncio.create_task(asked(state, "device", "test", "oximeter", "--seconds", "20"))
+        testing = asyncio.create_task(asked(state, "device", "test", "oximeter", "--seconds", "60"))
         while not testing.done():
             await oximeter.emit(WELL, spot=False)
             await asyncio.sleep(0.2)
@@ -183,3 +183,10 @@ async def test_what_cannot_be_added_is_explained(state: Path) -> None:
     code, _, said = await typed(state, "device", "test", "nobody")
     assert code == 1
     assert "there is no device nobody" in said
+
+
+@pytest.mark.usefixtures("oximeter", "stranger")
+async def test_the_one_known_device_that_is_there_needs_no_address(state: Path) -> None:
+    added = await asked(state, "device", "add", "oximeter", "--seconds", "5")
+    assert (added["added"], added["profile"], added["link"]) == (True, "bluetooth.pulse_oximeter", None)
+    assert [entry.address for entry in load(state).device] == [OURS]
