@@ -8,7 +8,9 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Instant
 from bedside_agent.collect.notices import Notice
+from bedside_agent.dating import DeviceClock, dated, local_to_utc_ms
 from bedside_agent.seen import Seen
+from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Attribution, Measurement, Reading
 from bedside_profiles.wire.events import Event, EventField
 
@@ -22,21 +24,25 @@ class Intake:
         self._seen = Seen(store.state)
         self._newest: asyncio.Future[None] | None = None
         self._quarantined: list[str] = []
+        self._clocks: dict[str, DeviceClock] = {}
 
     async def take(self, device_id: str, measurements: tuple[Measurement, ...], heard_at: Instant) -> None:
         """Keep one frame's measurements. Returns before they are on the disk; waits when the disk is far behind.
 
-        A stored record that came before, over all starts of the agent, is dropped: no rule hears it again either.
+        A stored record that came before, over all starts of the agent, is dropped: no rule hears it again either. One
+        that nothing dates is quarantined: it may be the last patient's.
         """
         known = self._seen.kept(device_id, measurements)
         if known is None:
             return
-        attribution = Attribution.QUARANTINED if device_id in self._quarantined else Attribution.ASSIGNED
-        drafts = [_reading(device_id, one, heard_at, attribution) for one in measurements]
+        drafts = [self._reading(device_id, one, heard_at) for one in measurements]
         readings, self._newest = self._store.append_readings(drafts, known)
-        if attribution is not Attribution.QUARANTINED:
-            self._keeper.observe(readings, heard_at)
+        self._keeper.observe(readings, heard_at)
         await self._store.room()
+
+    def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
+        """What the device stamps from now on is dated by this."""
+        self._clocks[device_id] = DeviceClock(measured, at)
 
     @contextmanager
     def quarantining(self, device_id: str) -> Iterator[None]:
@@ -60,6 +66,26 @@ class Intake:
         if self._newest is not None:
             await asyncio.shield(self._newest)
 
+    def _reading(self, device_id: str, measurement: Measurement, heard_at: Instant) -> Reading:
+        taken = dated(measurement, heard_at, self._clocks.get(device_id), local_to_utc_ms)
+        is_doubtful = device_id in self._quarantined or not taken.is_certain
+        return Reading(
+            seq=0,
+            device_id=device_id,
+            metric=measurement.metric,
+            value=measurement.value,
+            modality=measurement.modality,
+            taken_at_ms=taken.utc_ms,
+            boot_id=heard_at.boot_id,
+            monotonic_ms=heard_at.monotonic_ms,
+            clock_quality=heard_at.quality,
+            range_flag=measurement.range_flag,
+            quality=measurement.quality,
+            device_time=measurement.device_time,
+            device_user=measurement.device_user,
+            attribution=Attribution.QUARANTINED if is_doubtful else Attribution.ASSIGNED,
+        )
+
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         """Let the rules know."""
         self._keeper.sensor_off(device_id, heard_at)
@@ -77,22 +103,3 @@ class Intake:
 def event_at(at: Instant, kind: str, device_id: str | None = None, fields: tuple[EventField, ...] = ()) -> Event:
     """An event of that moment, without its sequence."""
     return Event(0, kind, at.utc_ms, at.boot_id, at.monotonic_ms, device_id, fields)
-
-
-def _reading(device_id: str, measurement: Measurement, heard_at: Instant, attribution: Attribution) -> Reading:
-    return Reading(
-        seq=0,
-        device_id=device_id,
-        metric=measurement.metric,
-        value=measurement.value,
-        modality=measurement.modality,
-        taken_at_ms=heard_at.utc_ms,
-        boot_id=heard_at.boot_id,
-        monotonic_ms=heard_at.monotonic_ms,
-        clock_quality=heard_at.quality,
-        range_flag=measurement.range_flag,
-        quality=measurement.quality,
-        device_time=measurement.device_time,
-        device_user=measurement.device_user,
-        attribution=attribution,
-    )

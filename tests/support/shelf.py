@@ -1,6 +1,7 @@
 """A sink that keeps what it is given, for tests of the collecting side."""
 
 from bedside_agent.clock import Instant
+from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
 
 Row = tuple[str, str, float | None, str]
@@ -22,6 +23,9 @@ class Shelf:
             (device_id, measurement.metric.value, measurement.value, measurement.modality.value)
             for measurement in measurements
         ]
+
+    def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
+        """Nothing here is dated."""
 
     async def stored(self) -> None:
         """At once: nothing here is on a disk."""

@@ -11,7 +11,7 @@ from bedside_agent.alarms.episodes import conclude, retrospective
 from bedside_agent.alarms.lateness import Past
 from bedside_agent.alarms.mind import Course, Finding, Key, Mind, Standing
 from bedside_agent.alarms.plan import Authority, Decision, decide
-from bedside_agent.alarms.watching import forget, is_watched
+from bedside_agent.alarms.watching import forget, is_of_the_patient, is_watched
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock, Instant
 from bedside_agent.errors import UntrustedError
@@ -85,9 +85,15 @@ class AlarmKeeper:
         return tuple(sorted({track.onset.metric for track in waiting if track.onset is not None}))
 
     def observe(self, readings: Sequence[Reading], now: Instant) -> tuple[Alarm, ...]:
-        """Run the plan's rules on readings of one device that have their sequences; the alarms they raised or ended."""
+        """Run the plan's rules on readings of one device that have their sequences; the alarms they raised or ended.
+
+        What is not the patient's is left out: it is kept and sent, and no rule hears it.
+        """
         plan = self.plan
         if plan is None or not readings or not is_watched(plan, readings[0].device_id, now):
+            return ()
+        readings = [reading for reading in readings if is_of_the_patient(plan, reading)]
+        if not readings:
             return ()
         before, mind, alarms = self._mind, self._mind, list[Alarm]()
         live = [reading for reading in readings if not lateness.is_late(reading, now)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bedside_agent.alarms.mind import Course, Mind, Track
 from bedside_agent.clock import Instant
-from bedside_profiles.readings import ClockQuality, Reading
+from bedside_profiles.readings import Attribution, ClockQuality, Reading
 from bedside_profiles.wire.careplan import CarePlan
 
 
@@ -15,13 +15,24 @@ def is_watched(plan: CarePlan, device_id: str, now: Instant) -> bool:
     """
     if not plan.active:
         return False
-    for device in plan.devices:
-        if device.device_id == device_id:
-            if now.quality is not ClockQuality.SYNCED:
-                return True
-            if device.from_ms <= now.utc_ms and (device.until_ms is None or now.utc_ms < device.until_ms):
-                return True
-    return False
+    return _measures(plan, device_id, now.utc_ms if now.quality is ClockQuality.SYNCED else None)
+
+
+def is_of_the_patient(plan: CarePlan, reading: Reading) -> bool:
+    """Whether a reading may be believed to be the patient's: not one of the last patient's that the device has kept,
+    and none that is in quarantine."""
+    if reading.attribution is Attribution.QUARANTINED:
+        return False
+    knows_time = reading.clock_quality is ClockQuality.SYNCED
+    return _measures(plan, reading.device_id, reading.taken_at_ms if knows_time else None)
+
+
+def _measures(plan: CarePlan, device_id: str, at_ms: int | None) -> bool:
+    return any(
+        device.device_id == device_id
+        and (at_ms is None or (device.from_ms <= at_ms and (device.until_ms is None or at_ms < device.until_ms)))
+        for device in plan.devices
+    )
 
 
 def taken_ms(reading: Reading, now: Instant) -> int:

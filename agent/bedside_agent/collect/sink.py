@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from bedside_agent.clock import Instant
+from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
 
 
@@ -23,6 +24,10 @@ class Sink(Protocol):
 
     def position(self, device_id: str) -> str | None:
         """What was last remembered of this device, over all starts of the agent; None for nothing."""
+        ...
+
+    def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
+        """How wrong the device's clock is, before what it stamped is taken. Must not block."""
         ...
 
     async def stored(self) -> None:

@@ -139,7 +139,7 @@ class Station:
     def _session(
         self, entry: DeviceEntry, profile: BleProfile | SerialProfile | AdvertProfile, collector: Collector
     ) -> "_Session":
-        teller = _Teller(entry.device_id, self._clock, self._report)
+        teller = _Teller(entry.device_id, self._clock, self._report, self._sink)
         if isinstance(profile, SerialProfile):
             return SerialSession(
                 entry.place(),
@@ -236,12 +236,13 @@ class _Device:
 
 
 class _Teller:
-    """Tells the station's listener about one device's link."""
+    """Tells the station's listener about one device's link, and the sink how wrong its clock is."""
 
-    def __init__(self, device_id: str, clock: Clock, report: Report) -> None:
+    def __init__(self, device_id: str, clock: Clock, report: Report, sink: Sink) -> None:
         self._device_id = device_id
         self._clock = clock
         self._report = report
+        self._sink = sink
 
     def connected(self) -> None:
         self._say(NoticeKind.DEVICE_CONNECTED)
@@ -264,7 +265,9 @@ class _Teller:
             "offset_seconds": "unknown" if offset is None else f"{offset:.0f}",
             "set": "yes" if measured.is_set else "no",
         }
-        self._report(Notice(self._device_id, NoticeKind.DEVICE_CLOCK, self._clock.now(), fields))
+        now = self._clock.now()
+        self._sink.clock_measured(self._device_id, measured, now)
+        self._report(Notice(self._device_id, NoticeKind.DEVICE_CLOCK, now, fields))
 
     def _say(self, kind: NoticeKind, reason: str = "") -> None:
         fields = {"reason": reason} if reason else {}

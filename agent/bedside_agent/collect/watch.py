@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from bedside_agent.clock import Instant
 from bedside_agent.collect.notices import Notice, Report
 from bedside_agent.collect.sink import Sink
+from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
 
 KEPT = 256
@@ -56,6 +57,10 @@ class Watch:
     def position(self, device_id: str) -> str | None:
         """See `sink.Sink`."""
         return self._sink.position(device_id)
+
+    def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
+        """Hand it on."""
+        self._sink.clock_measured(device_id, measured, at)
 
     async def stored(self) -> None:
         """See `sink.Sink`."""

@@ -22,6 +22,9 @@ from bedside_sim.journal import Journal, Stamp
 from bedside_sim.radio import Air, VirtualController
 
 ADVERTISING_INTERVAL_MS = 50
+MOST_ADVERTISED = 31
+"""Bytes of one advertisement."""
+
 CONFIRMATION_SECONDS = 5.0
 
 _NOTIFIES, _INDICATES = 0x01, 0x02
@@ -87,18 +90,11 @@ class Peripheral:
                 *further_services,
             ]
         )
-        self._device.advertising_data = bytes(
-            AdvertisingData(
-                [
-                    data_types.Flags(
-                        AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
-                    ),
-                    _service_list(_uuid(profile.service_uuid)),
-                ]
-            )
-        )
+        flags = AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
+        said: list[DataType] = [data_types.Flags(flags), _service_list(_uuid(profile.service_uuid))]
+        named = bytes(AdvertisingData([*said, data_types.CompleteLocalName(name)]))
         # A service of 128 bits leaves no room for a name beside it.
-        self._device.scan_response_data = bytes(AdvertisingData([data_types.CompleteLocalName(name)]))
+        self._device.advertising_data = named if len(named) <= MOST_ADVERTISED else bytes(AdvertisingData(said))
 
     async def start(self) -> None:
         """Power on and advertise."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import UntrustedError
 from bedside_agent.intake import Intake
-from bedside_profiles.readings import ClockQuality, Measurement, Metric, Modality
+from bedside_profiles.readings import Attribution, ClockQuality, Measurement, Metric, Modality, Reading
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
-from bedside_profiles.wire.careplan import CarePlan
+from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
 from bedside_profiles.wire.command import Outcome
 from bedside_profiles.wire.topics import UpLane
 
@@ -263,3 +264,36 @@ async def test_what_is_quarantined_is_kept_and_raises_nothing(tmp_path: Path) ->
             await intake.take(OXIMETER, low, clock.advance(seconds=1))
             h.keeper.tick()
         assert h.keeper.active() == ("spo2_low",)
+
+
+async def test_what_the_device_kept_of_the_last_patient_raises_nothing(tmp_path: Path) -> None:
+    clock = ManualClock()
+    now_ms = clock.now().utc_ms
+    async with hub(tmp_path, clock) as h:
+        await h.plan(plan(devices=(PlannedDevice(OXIMETER, now_ms - 3_600_000),)))
+        intake = Intake(h.store, h.keeper)
+
+        def kept(days_ago: float) -> tuple[Measurement, ...]:
+            stamp = datetime.fromtimestamp(now_ms / 1000 - days_ago * 86_400)  # noqa: DTZ006 - the hub's own zone
+            stamped = stamp.replace(microsecond=0).isoformat()
+            return (Measurement(Metric.SPO2, 60.0, Modality.SPOT, device_time=stamped, record=1),)
+
+        await intake.take(OXIMETER, kept(3), clock.advance(seconds=1))
+        await intake.take(
+            OXIMETER, (Measurement(Metric.SPO2, 60.0, Modality.SPOT, record=2),), clock.advance(seconds=1)
+        )
+        h.wait(600)
+        assert h.keeper.active() == ()
+        await intake.take(OXIMETER, kept(-601 / 86_400), clock.advance(seconds=1))
+        assert h.keeper.active() == ("spo2_low",)
+        async with asyncio.timeout(5):
+            while not await stored_alarms(h.store) or h.store.waiting()[UpLane.READINGS] < 3:
+                await asyncio.sleep(0.01)
+        assert len(await stored_alarms(h.store)) == 1
+        (shelf,) = [one for one in h.store.shelves() if one.lane is UpLane.READINGS]
+        kept_readings = await h.store.fetch(shelf, (1, 3), 10)
+        assert [one.attribution for one in kept_readings if isinstance(one, Reading)] == [
+            Attribution.ASSIGNED,
+            Attribution.QUARANTINED,
+            Attribution.ASSIGNED,
+        ]

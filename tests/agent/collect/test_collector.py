@@ -11,6 +11,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
 from bedside_profiles.bluetooth import glucose, heart_rate, pulse_oximeter
 from bedside_profiles.bluetooth.glucose import GlucoseRecord
+from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.profile import Profile
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_profiles.serial import nonin_df2
@@ -33,6 +34,9 @@ class Shelf:
 
     async def stored(self) -> None:
         """At once: nothing here is on a disk."""
+
+    def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
+        """Nothing here is dated."""
 
     def sensor_off(self, device_id: str, heard_at: Instant) -> None:
         self.said.append((device_id, "sensor off", heard_at))
