@@ -7,7 +7,7 @@ other step that it yields is carried out as it stands. When it ends, nothing mor
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from bedside_profiles.conversation import Finish, Moment, Read, Step, Trouble, Write
+from bedside_profiles.conversation import ClockMeasured, Finish, Moment, Read, Step, Trouble, Write
 from bedside_profiles.profile import Decoded
 from bedside_profiles.streams import FrameStream
 
@@ -33,7 +33,8 @@ AWAY_SECONDS = 30.0
 
 NO_ANSWER = Trouble("it does not answer: is it switched on, and connected to its cable?")
 
-Script = Generator[Ask | Write | Trouble | Finish, bytes | None, None]
+Said = Ask | Write | Trouble | Finish | ClockMeasured
+Script = Generator[Said, bytes | None, None]
 Frames = Callable[[bytes], Sequence[bytes]]
 """Takes the next bytes of the stream and answers with the whole frames that they complete."""
 Now = Callable[[], Moment]

@@ -103,6 +103,16 @@ class Members:
         )
 
 
+def record_without_time(moment: datetime | None) -> int | None:
+    """The number by which a stored result is known again whose clock was not set: the seconds that it showed.
+
+    For a memory that is read again and again: without a time or a number, each reading would look like a new result.
+    """
+    if moment is None or moment.year >= FIRST_BELIEVABLE_YEAR:
+        return None
+    return int((moment - datetime(1970, 1, 1)).total_seconds())  # noqa: DTZ001 - a device's own wall time
+
+
 def number_of(measurements: Sequence[Measurement], metric: Metric) -> Number | None:
     """What an encoder writes for `metric`; None when it is not among the measurements. For use by encoders."""
     found = [measurement for measurement in measurements if measurement.metric is metric]

@@ -11,14 +11,22 @@ from datetime import datetime
 import pytest
 
 from bedside_profiles.catalogue import CATALOGUE
-from bedside_profiles.conversation import Finish, Moment, Step, Trouble, Write
+from bedside_profiles.conversation import ClockMeasured, Finish, Moment, Step, Trouble, Write
 from bedside_profiles.profile import Decoded, SerialProfile
 from bedside_profiles.readings import Measurement
 from bedside_profiles.serial import contec_cms50, nonin_9560, onetouch_ultraeasy, suntech_nibp, taidoc
 from bedside_profiles.serial.onetouch_ultraeasy import LinkFrame
 from bedside_profiles.serial.personal_health_manager import association_response
 from bedside_sim.devices.serial_sets import KINDS
-from bedside_sim.devices.serial_sides import ContecSide, NoninSide, PersonalHealthSide, Side, TaiDocSide, side_of
+from bedside_sim.devices.serial_sides import (
+    BATTERY_WAS_OUT,
+    ContecSide,
+    NoninSide,
+    PersonalHealthSide,
+    Side,
+    TaiDocSide,
+    side_of,
+)
 from bedside_sim.patients import Scenario, vitals
 
 NOON = datetime(2026, 3, 4, 12, 0)  # noqa: DTZ001 - where the patient lives
@@ -44,6 +52,7 @@ class Talk:
     limit_seconds: float = 600.0
     written: list[Write] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    clocks: list[ClockMeasured] = field(default_factory=list)
     told: list[Measurement] = field(default_factory=list)
     finish: Finish | None = None
     answers: int = 0
@@ -83,6 +92,8 @@ class Talk:
                 return late
             if isinstance(step, Trouble):
                 self.troubles.append(step.reason)
+            elif isinstance(step, ClockMeasured):
+                self.clocks.append(step)
             elif isinstance(step, Write):
                 self.written.append(step)
                 if answer := self.side.hear(step.payload, self.seconds):
@@ -212,6 +223,7 @@ def test_a_refused_format_is_said_and_the_clock_is_set_and_looked_at_again() -> 
         bytes.fromhex("02720003"),
     ]
     assert (side.clock, talk.troubles) == (NOON, [])
+    assert talk.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=True)]
     refusing = Talk(nonin_9560.PROFILE, side, lambda number, answer: b"\x15" if number == 0 else answer).hold()
     assert refusing.troubles == ["it refuses data format 13: is it another model?"]
 
@@ -220,10 +232,14 @@ def test_a_taidocs_clock_is_set_where_it_is_wrong_and_left_where_it_is_right() -
     side, _ = filled(taidoc.PROFILE, 0)
     assert isinstance(side, TaiDocSide)
     set_clock = taidoc.TaiDocFrame(0x33, taidoc.encode_moment(NOON), from_hub=True).to_bytes()
-    assert set_clock in [one.payload for one in Talk(taidoc.PROFILE, side).hold().written]
+    setting = Talk(taidoc.PROFILE, side).hold()
+    assert set_clock in [one.payload for one in setting.written]
+    assert setting.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=True)]
     assert side.clock == NOON
-    assert set_clock not in [one.payload for one in Talk(taidoc.PROFILE, side).hold().written]
-    side.clock = datetime(2019, 1, 1)  # noqa: DTZ001 - a device's own
+    leaving = Talk(taidoc.PROFILE, side).hold()
+    assert set_clock not in [one.payload for one in leaving.written]
+    assert leaving.clocks == [ClockMeasured(0.0, is_set=False)]
+    side.clock = BATTERY_WAS_OUT
     assert set_clock not in [one.payload for one in Talk(taidoc.PROFILE, side, local=None).hold().written]
 
 

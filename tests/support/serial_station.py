@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from tests.support import certificates
@@ -122,6 +123,7 @@ async def serial_room(
         clock=clock,
         report=room.notices.append,
         jitter=random.Random(1),
+        local_time=(lambda: datetime.now()) if knows_time else lambda: None,  # noqa: DTZ005 - where the patient lives
     )
     running = asyncio.create_task(station.run())
     try:

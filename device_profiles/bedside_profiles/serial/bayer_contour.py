@@ -14,7 +14,7 @@ from datetime import datetime
 from bedside_profiles.asking import AWAY_SECONDS, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
 from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared
+from bedside_profiles.members import Members, number_of, record_without_time, shared
 from bedside_profiles.numbers import Number, Special, sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
@@ -91,7 +91,7 @@ class ResultRecord:
         facts = [Fact("device_clock", self.moment.isoformat())]
         if self.markers:
             facts.append(Fact("markers", self.markers))
-        members = Members(Modality.SPOT, device_time=self.moment)
+        members = Members(Modality.SPOT, device_time=self.moment, record=record_without_time(self.moment))
         if self.analyte != "Glucose":
             return members.decoded(*facts, Fact("analyte", self.analyte), Fact("raw_value", self.value))
         if self.unit not in _UNITS or _NUMBER.fullmatch(self.value) is None:

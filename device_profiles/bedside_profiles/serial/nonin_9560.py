@@ -7,10 +7,10 @@ Later models may append data behind the 14 bytes that are known.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bedside_profiles.asking import Ask, Now, Script, Scripted, sound_frames
-from bedside_profiles.conversation import Conversation, Trouble, Write
+from bedside_profiles.conversation import ClockMeasured, Conversation, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, shared, steps_of
 from bedside_profiles.numbers import Special, decode_bcd, encode_bcd, sum8
@@ -32,7 +32,7 @@ _SMARTPOINT, _NO_MEASUREMENT, _FROM_MEMORY, _LOW_BATTERY = 0x0200, 0x0100, 0x001
 _RATE_MISSING, _SATURATION_MISSING = 511, 127
 
 _FORMAT = 13
-_MOST_CLOCK_ERROR = timedelta(seconds=30)
+_MOST_CLOCK_ERROR_SECONDS = 30.0
 
 _MEMBERS = frozenset({Metric.SPO2, Metric.PULSE_RATE})
 
@@ -197,19 +197,26 @@ def _script(now: Now) -> Script:
         yield Trouble("it refuses data format 13: is it another model?")
     told = yield Ask(ask_time(), _is_clock, tries=2)
     local = now().local
-    if told is None or local is None or not _is_wrong(told, local):
+    if told is None or local is None:
+        return
+    ahead = _ahead_seconds(told, local)
+    if ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS:
+        yield ClockMeasured(ahead, is_set=False)
         return
     yield Write(set_time(local))
     told = yield Ask(ask_time(), _is_clock, tries=2)
-    if told is not None and _is_wrong(told, local):
+    left = None if told is None else _ahead_seconds(told, local)
+    is_set = left is not None and abs(left) <= _MOST_CLOCK_ERROR_SECONDS
+    yield ClockMeasured(ahead, is_set=is_set)
+    if not is_set:
         yield Trouble("its clock stays wrong after it was set")
 
 
-def _is_wrong(told: bytes, local: datetime) -> bool:
+def _ahead_seconds(told: bytes, local: datetime) -> float | None:
     try:
-        return abs(_clock(told) - local) > _MOST_CLOCK_ERROR
+        return (_clock(told) - local).total_seconds()
     except DecodeError:
-        return True
+        return None
 
 
 def decode_command(frame: bytes) -> Decoded:

@@ -12,7 +12,7 @@ from datetime import datetime
 from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted
 from bedside_profiles.conversation import Conversation, Finish, Trouble
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared
+from bedside_profiles.members import Members, number_of, record_without_time, shared
 from bedside_profiles.numbers import Number, Special
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
@@ -67,7 +67,7 @@ class GlucoseRecord:
 
     def decoded(self) -> Decoded:
         """What it says."""
-        members = Members(Modality.SPOT, device_time=self.moment)
+        members = Members(Modality.SPOT, device_time=self.moment, record=record_without_time(self.moment))
         if self.is_control or self.is_damaged:
             members.withhold(Metric.GLUCOSE, NoReading.INVALID)
         elif not isinstance(self.mg_dl, Special) and self.mg_dl > HIGHEST_MG_DL:

@@ -9,10 +9,20 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.asking import (
+    AWAY_SECONDS,
+    NO_ANSWER,
+    REST_SECONDS,
+    Ask,
+    Now,
+    Said,
+    Script,
+    Scripted,
+    sound_frames,
+)
 from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared
+from bedside_profiles.members import Members, number_of, record_without_time, shared
 from bedside_profiles.numbers import Number, Special, crc16_ccitt_false
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
@@ -84,7 +94,7 @@ def record_said(seconds: int, mg_dl: int, frame: bytes) -> Decoded:
     if mg_dl > _HIGH:
         raise DecodeError(NAME, "a record with unknown bits set", frame)
     moment = _EPOCH + timedelta(seconds=seconds)
-    members = Members(Modality.SPOT, device_time=moment)
+    members = Members(Modality.SPOT, device_time=moment, record=record_without_time(moment))
     number: Number = float(mg_dl)
     if mg_dl > HIGHEST_MG_DL:
         number = Special.POSITIVE_INFINITY
@@ -124,7 +134,7 @@ def converse() -> Conversation:
     return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
 
 
-_Answered = Generator[Ask | Write | Trouble | Finish, bytes | None, LinkFrame | None]
+_Answered = Generator[Said, bytes | None, LinkFrame | None]
 
 
 def _script(_now: Now) -> Script:

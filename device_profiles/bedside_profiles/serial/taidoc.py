@@ -8,13 +8,23 @@ checked against the kind it is configured as.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
-from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
+from bedside_profiles.asking import (
+    AWAY_SECONDS,
+    NO_ANSWER,
+    REST_SECONDS,
+    Ask,
+    Now,
+    Said,
+    Script,
+    Scripted,
+    sound_frames,
+)
+from bedside_profiles.conversation import ClockMeasured, Conversation, Finish, Trouble
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.members import Members, number_of, shared, steps_of
+from bedside_profiles.members import Members, number_of, record_without_time, shared, steps_of
 from bedside_profiles.numbers import Number, Special, sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
@@ -48,7 +58,7 @@ _HUNDREDTHS_FROM = 1000
 """Some thermometers tell tenths, some hundredths; no living body has 100 °C or 10 °C."""
 
 
-_MOST_CLOCK_ERROR = timedelta(minutes=2)
+_MOST_CLOCK_ERROR_SECONDS = 120.0
 """The clock tells no seconds, so that a minute may be the time that a frame takes. More is set right."""
 _TRIES = 3
 
@@ -165,7 +175,8 @@ def _moment(name: str, raw: bytes, data: bytes) -> datetime:
 
 
 def _members(moment: datetime | None) -> Members:
-    return Members(Modality.SPOT, device_time=moment, quality=() if moment else (Quality.DEVICE_CLOCK_UNSET,))
+    quality = () if moment else (Quality.DEVICE_CLOCK_UNSET,)
+    return Members(Modality.SPOT, device_time=moment, quality=quality, record=record_without_time(moment))
 
 
 def glucose_said(data: bytes, moment: datetime | None) -> Decoded:
@@ -283,7 +294,7 @@ def _script(kind: Kind, now: Now) -> Script:
     yield Finish(REST_SECONDS)
 
 
-def _result(place: int) -> Generator[Ask | Write | Trouble | Finish, bytes | None, bool]:
+def _result(place: int) -> Generator[Said, bytes | None, bool]:
     """The time, then the value. A value is never asked for twice: behind another one's time it would be that one's."""
     data = place.to_bytes(2, "little") + bytes(2)
     for _ in range(_TRIES):
@@ -295,19 +306,26 @@ def _result(place: int) -> Generator[Ask | Write | Trouble | Finish, bytes | Non
 def _set_right(now: Now) -> Script:
     answer = yield _ask(_CLOCK)
     local = now().local
-    if answer is None or local is None or not _is_wrong(answer, local):
+    if answer is None or local is None:
+        return
+    ahead = _ahead_seconds(answer, local)
+    if ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS:
+        yield ClockMeasured(ahead, is_set=False)
         return
     yield _ask(_SET_CLOCK, encode_moment(local))
     answer = yield _ask(_CLOCK)
-    if answer is not None and _is_wrong(answer, local):
+    left = None if answer is None else _ahead_seconds(answer, local)
+    is_set = left is not None and abs(left) <= _MOST_CLOCK_ERROR_SECONDS
+    yield ClockMeasured(ahead, is_set=is_set)
+    if not is_set:
         yield Trouble("its clock stays wrong after it was set")
 
 
-def _is_wrong(answer: bytes, local: datetime) -> bool:
+def _ahead_seconds(answer: bytes, local: datetime) -> float | None:
     try:
-        return abs(decode_moment(TaiDocFrame.from_bytes(answer).data) - local) > _MOST_CLOCK_ERROR
+        return (decode_moment(TaiDocFrame.from_bytes(answer).data) - local).total_seconds()
     except ValueError:
-        return True
+        return None
 
 
 def _stored(first: Measurement, data: bytes) -> bytes:

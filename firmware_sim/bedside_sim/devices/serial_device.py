@@ -58,7 +58,7 @@ class SerialDevice:
         self._journal = journal
         self._line = SerialLine(path)
         self._framer = profile.framer()
-        self._told: set[tuple[Measurement, ...]] = set()
+        self._told: set[tuple[tuple[Measurement, ...], int | None]] = set()
         self._number = 0
         self._is_open = False
         self._listening: asyncio.Task[None] | None = None
@@ -153,9 +153,10 @@ class SerialDevice:
         return stamp
 
     def _write_down(self, members: tuple[Measurement, ...], stamp: Stamp) -> None:
-        if self.side.keeps and members in self._told:
+        result = (members, members[0].record)
+        if self.side.keeps and result in self._told:
             return
-        self._told.add(members)
+        self._told.add(result)
         self._journal.record(self.device_id, members, stamp)
 
     def _now(self) -> float:

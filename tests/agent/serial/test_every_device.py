@@ -11,6 +11,7 @@ from tests.support.virtual_radio import until
 from bedside_agent.collect.notices import NoticeKind
 from bedside_profiles.catalogue import CATALOGUE
 from bedside_profiles.profile import SerialProfile
+from bedside_sim.devices.serial_sets import FIRST_MOMENT
 from bedside_sim.devices.serial_sides import Memory, NoninSide, PersonalHealthSide, TaiDocSide, side_of
 
 SERIAL = tuple(profile for profile in CATALOGUE if isinstance(profile, SerialProfile))
@@ -170,6 +171,23 @@ async def test_a_report_is_forgotten_by_its_device_once_it_lies_on_the_disk(tmp_
             await room.measure_until_told(len(room.told()) + 2)
             await until(lambda: side.unconfirmed == [], 20)
             assert await room.kept() == room.told()
+
+
+@every_meter
+@pytest.mark.parametrize("clock", [FIRST_MOMENT, datetime(2000, 1, 1)])  # noqa: DTZ001 - a device's own
+async def test_a_memory_that_is_read_again_is_kept_once(
+    tmp_path: Path, profile: SerialProfile, clock: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that of a meter whose battery was out, whose results carry no time that can be believed."""
+    monkeypatch.setattr("bedside_sim.devices.serial_sets.FIRST_MOMENT", clock)
+    async with serial_room(tmp_path, profile.name, memory=4) as room:
+        await until(lambda: bool(room.told()) and not room.device.is_open, 20)
+        first = len(room.told())
+        await room.device.drop()
+        await room.measure()
+        await until(lambda: len(room.told()) > first and not room.device.is_open, 20)
+        await room.all_kept()
+        assert len({one.group or one.seq for one in await room.readings()}) == 5
 
 
 def test_what_is_kept_is_a_memory() -> None:
