@@ -90,6 +90,7 @@ def device_add(
     address: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
     advertised_name: Annotated[str | None, typer.Option(help="Bluetooth name, for a device without address.")] = None,
     port: Annotated[str | None, typer.Option(help="Path of the serial port.")] = None,
+    usb_id: Annotated[str | None, typer.Option(help="Its USB adapter: VENDOR:PRODUCT[:SERIAL or @SOCKET].")] = None,
     bind_key: Annotated[str | None, typer.Option(help="What decrypts a scale's advertisements, 32 hex digits.")] = None,
     seconds: Annotated[float, typer.Option(min=0, max=55, help="How long to look for it and to wait for it.")] = 20,
     state: State = STATE,
@@ -100,7 +101,7 @@ def device_add(
 
     bedside-agent device add oximeter-1 --address C0:11:22:33:44:55
     """
-    entry = DeviceEntry(device_id, profile, address, advertised_name, port, bind_key)
+    entry = DeviceEntry(device_id, profile, address, advertised_name, port, bind_key, usb_id=usb_id)
     there = {one.device_id: one for one in settings.load(state).device}
     if not profile and device_id in there:
         entry = replace(entry, profile=there[device_id].profile, address=address or there[device_id].address)
@@ -211,7 +212,7 @@ def _reloaded(state: Path) -> bool:
 
 def _looked_for(state: Path, entry: DeviceEntry, seconds: float, *, quietly: bool) -> DeviceEntry:
     """The entry with what was missing, after a look around."""
-    if entry.port is not None:
+    if entry.port is not None or entry.usb_id is not None:
         serial = _profile_names(lambda profile: isinstance(profile, SerialProfile))
         raise AgentError("a serial device needs its --profile", fix=f"one of {serial}")
     is_named = entry.address is not None or entry.advertised_name is not None

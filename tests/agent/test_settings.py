@@ -66,6 +66,13 @@ def test_devices_are_added_once(tmp_path: Path) -> None:
     assert load(tmp_path).device == (OXIMETER,)
 
 
+def test_a_serial_device_is_added_by_its_adapter(tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text(GOOD)
+    entry = DeviceEntry("oximeter-2", "serial.nonin_df2", usb_id="0403:6001:A50285BI")
+    assert add_device(tmp_path, entry)
+    assert load(tmp_path).device == (entry,)
+
+
 def test_a_device_that_cannot_be_read_leaves_the_settings_alone(tmp_path: Path) -> None:
     (tmp_path / "hub.toml").write_text(GOOD)
     add_device(tmp_path, OXIMETER)

@@ -229,18 +229,27 @@ def test_a_refused_format_is_said_and_the_clock_is_set_and_looked_at_again() -> 
 
 
 def test_a_taidocs_clock_is_set_where_it_is_wrong_and_left_where_it_is_right() -> None:
-    side, _ = filled(taidoc.PROFILE, 0)
+    side, _ = filled(taidoc.PRESSURE, 0)
     assert isinstance(side, TaiDocSide)
     set_clock = taidoc.TaiDocFrame(0x33, taidoc.encode_moment(NOON), from_hub=True).to_bytes()
-    setting = Talk(taidoc.PROFILE, side).hold()
+    setting = Talk(taidoc.PRESSURE, side).hold()
     assert set_clock in [one.payload for one in setting.written]
     assert setting.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=True)]
     assert side.clock == NOON
-    leaving = Talk(taidoc.PROFILE, side).hold()
+    leaving = Talk(taidoc.PRESSURE, side).hold()
     assert set_clock not in [one.payload for one in leaving.written]
     assert leaving.clocks == [ClockMeasured(0.0, is_set=False)]
     side.clock = BATTERY_WAS_OUT
-    assert set_clock not in [one.payload for one in Talk(taidoc.PROFILE, side, local=None).hold().written]
+    assert set_clock not in [one.payload for one in Talk(taidoc.PRESSURE, side, local=None).hold().written]
+
+
+def test_the_clock_of_a_glucose_meter_is_measured_and_never_set() -> None:
+    side, _ = filled(taidoc.PROFILE, 0)
+    assert isinstance(side, TaiDocSide)
+    talk = Talk(taidoc.PROFILE, side).hold()
+    assert side.clock == BATTERY_WAS_OUT
+    assert talk.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=False)]
+    assert not any(one.payload[1] == 0x33 for one in talk.written)
 
 
 def test_a_taidoc_of_another_kind_is_asked_for_nothing_more() -> None:

@@ -20,6 +20,7 @@ from bedside_agent.serial.tty_port import open_tty
 from bedside_profiles.bluetooth import pulse_oximeter
 from bedside_profiles.profile import Decoded
 from bedside_profiles.readings import Metric
+from bedside_profiles.serial import taidoc
 from bedside_profiles.serial.nonin_df2 import LINE, Df2Framer
 from bedside_sim.journal import read_journal
 
@@ -154,3 +155,31 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) 
         world.process.send_signal(number)
         assert await asyncio.wait_for(world.process.wait(), 15) == 0
     assert not (tmp_path / "line").exists()
+
+
+async def test_any_serial_device_can_be_started_by_its_profiles_name(tmp_path: Path) -> None:
+    meter = tmp_path / "meter"
+    async with simulator(tmp_path, "--serial", f"serial.taidoc_glucose={meter}") as world:
+        (entry,) = [one for one in world.ready["devices"] if one["profile"] == "serial.taidoc_glucose"]
+        assert entry == {"device_id": "sim-taidoc-glucose", "profile": "serial.taidoc_glucose", "port": str(meter)}
+        answer = await world.ask(do="emit", device="sim-taidoc-glucose", values={"glucose": 112})
+        assert answer["emitted"]
+        port = open_tty(str(meter), taidoc.LINE)
+        count, heard = taidoc.TaiDocFrame(0x2B, from_hub=True).to_bytes(), b""
+        async with asyncio.timeout(15):
+            await port.write(count)
+            while len(heard) < taidoc.FRAME_BYTES:
+                heard += await port.read()
+        assert int.from_bytes(heard[2:4], "little") >= 1
+        await port.close()
+
+
+@pytest.mark.parametrize("given", ["serial.toaster=/tmp/x", "serial.taidoc_glucose", "bluetooth.glucose=/tmp/x"])
+async def test_a_serial_device_that_there_is_not_is_refused(tmp_path: Path, given: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", START, "devices", "--journal", str(tmp_path / "journal"), "--serial", given),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert b"PROFILE=PATH" in said

@@ -32,6 +32,7 @@ class DeviceEntry:
     bind_key: str | None = None
     user_index: str | None = None
     consent_code: str | None = None
+    usb_id: str | None = None
 
     @property
     def consent(self) -> tuple[int | None, int | None]:
@@ -39,8 +40,6 @@ class DeviceEntry:
         if self.user_index is None or self.consent_code is None:
             return None, None
         return int(self.user_index), int(self.consent_code)
-
-    usb_id: str | None = None
 
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
@@ -66,7 +65,7 @@ class DeviceEntry:
         if isinstance(profile, AdvertProfile):
             if self.address is None:
                 found.append(f"device {self.device_id}: a device that only advertises needs its address")
-            if self.advertised_name is not None or self.port is not None:
+            if any(one is not None for one in (self.advertised_name, self.port, self.usb_id)):
                 found.append(f"device {self.device_id}: a device that only advertises has an address and nothing else")
             if profile.needs_bind_key and self.bind_key is None:
                 found.append(f"device {self.device_id}: it encrypts what it says; give its bind_key")

@@ -18,7 +18,7 @@ DEVICE_NODES = Path("/dev")
 
 _USB = "/usb"
 
-_SHAPE = re.compile(r"([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?::([^@\s]+)|@([\w.-]+))?")
+_SHAPE = re.compile(r'([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?::([^@\s"\\]+)|@([\w.-]+))?')
 
 
 @dataclass(frozen=True, slots=True)

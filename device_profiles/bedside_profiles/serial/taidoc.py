@@ -261,9 +261,10 @@ def _ask(command: int, data: bytes = bytes(4), tries: int = _TRIES) -> Ask:
 
 
 def converse(name: str = NAME, kind: Kind = Kind.GLUCOSE) -> Conversation:
-    """Ask for the model, then for every stored result, oldest first, then for the clock, and set one that is wrong.
+    """Ask for the model, then for every stored result, oldest first, then for the clock.
 
-    The memory is never cleared.
+    The clock of a glucose meter is measured alone: doses are decided by it, at the meter. Others are set where they are
+    wrong. The memory is never cleared.
     """
     return Scripted(sound_frames(name, frame_size, frame_problem), lambda now: _script(kind, now))
 
@@ -290,7 +291,7 @@ def _script(kind: Kind, now: Now) -> Script:
         yield Trouble("it stopped answering before all its results were read")
         yield Finish(AWAY_SECONDS)
         return
-    yield from _set_right(now)
+    yield from _clock(now, sets=kind is not Kind.GLUCOSE)
     yield Finish(REST_SECONDS)
 
 
@@ -303,13 +304,13 @@ def _result(place: int) -> Generator[Said, bytes | None, bool]:
     return False
 
 
-def _set_right(now: Now) -> Script:
+def _clock(now: Now, *, sets: bool) -> Script:
     answer = yield _ask(_CLOCK)
     local = now().local
     if answer is None or local is None:
         return
     ahead = _ahead_seconds(answer, local)
-    if ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS:
+    if not sets or (ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS):
         yield ClockMeasured(ahead, is_set=False)
         return
     yield _ask(_SET_CLOCK, encode_moment(local))

@@ -162,7 +162,20 @@ def test_an_adapter_whose_node_is_not_there_yet_is_absent(tree: UsbTree) -> None
     assert isinstance(place(), Absent)
 
 
-@pytest.mark.parametrize("text", ["", "0403", "0403:6001:", "0403:60011", "0403:6001@", "zzzz:6001", "0403:6001:a@b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0403",
+        "0403:6001:",
+        "0403:60011",
+        "0403:6001@",
+        "zzzz:6001",
+        "0403:6001:a@b",
+        '0403:6001:a"b',
+        "0403:6001:a\\b",
+    ],
+)
 def test_what_is_no_usb_id_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="is no usb_id"):
         at_usb_id(text)
