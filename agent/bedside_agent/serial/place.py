@@ -18,6 +18,7 @@ class Plugged:
 class Absent:
     """It is not there, or nobody can say which one it is (`ambiguous`): a person must say more then."""
 
+    where: str
     reason: str
     ambiguous: bool = False
 
@@ -33,7 +34,7 @@ def at_path(path: str) -> Place:
         try:
             return plugged(Path(path))
         except OSError:
-            return Absent(f"{path} is not there: nothing is plugged in")
+            return Absent(path, f"{path} is not there: nothing is plugged in")
 
     return look
 

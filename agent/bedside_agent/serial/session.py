@@ -62,6 +62,10 @@ class Teller(Protocol):
         """It was connected and is no more."""
         ...
 
+    def done(self) -> None:
+        """All was said and heard, and the line is closed for a while."""
+        ...
+
     def trouble(self, reason: str) -> None:
         """It does not do what it should, in another way than before."""
         ...
@@ -98,6 +102,7 @@ class SerialSession:
         self._moment = moment
         self._jitter = jitter
         self._told_connected = False
+        self._told_done = False
         self._judge = LineJudge(profile)
         self._trouble: str | None = None
         self._troubled_now = False
@@ -115,6 +120,7 @@ class SerialSession:
             try:
                 wait_seconds = await self._one_opening(there.path)
                 self.link, failures = LinkState.SEARCHING, 0
+                self._done()
             except PortError as error:
                 self.last_error = error
                 failures = 1 if self.link is LinkState.CONNECTED else failures + 1
@@ -199,13 +205,20 @@ class SerialSession:
         if (doubt := self._judge.hear(data)) is not None:
             self._say_trouble(doubt)
 
+    def _done(self) -> None:
+        """Told once each time it is plugged in: a meter that stays is read again and again."""
+        if self._told_connected and not self._troubled_now and not self._told_done:
+            self._told_done = True
+            self._teller.done()
+
     def _lost(self, reason: str) -> None:
         if self._told_connected:
-            self._told_connected = False
+            self._told_connected = self._told_done = False
             self.link = LinkState.LOST
             self._teller.lost(reason)
 
     def _absent(self, absent: Absent) -> None:
+        self.last_error = PortError(absent.where, absent.reason)
         self._lost(absent.reason)
         if absent.ambiguous:
             self._say_trouble(absent.reason)

@@ -84,15 +84,14 @@ def at_usb_id(text: str, *, sysfs: Path = SYSFS, device_nodes: Path = DEVICE_NOD
         if len(met) > 1:
             # Two patients' devices must not change places because somebody plugged the second one in first.
             listed = ", ".join(f"{one} ({one.name})" for one in met)
-            return Absent(
-                f"{text} may be any of {listed}: its serial number or its USB socket must say which", ambiguous=True
-            )
+            reason = f"{text} may be any of {listed}: its serial number or its USB socket must say which"
+            return Absent(text, reason, ambiguous=True)
         if not met:
-            return Absent(f"no USB adapter {text} is plugged in")
+            return Absent(text, f"no USB adapter {text} is plugged in")
         try:
             return plugged(device_nodes / met[0].name)
         except OSError:
-            return Absent(f"{text} is plugged in, and {device_nodes / met[0].name} is not there yet")
+            return Absent(text, f"{text} is plugged in, and {device_nodes / met[0].name} is not there yet")
 
     return look
 

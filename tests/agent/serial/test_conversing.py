@@ -85,7 +85,7 @@ async def test_an_answer_leads_to_the_next_question_and_the_end_closes_the_line(
             await line.write(b"!")
             await until(lambda: not line.is_open())
             assert b"".join(payload for payload, _ in ear.heard) == b"noise!!"
-            assert (ear.beginnings, ear.ends, told.said) == (1, 1, ["connected"])
+            assert (ear.beginnings, ear.ends, told.said) == (1, 1, ["connected", "done"])
             assert session.link is LinkState.SEARCHING
 
 
@@ -103,10 +103,10 @@ async def test_what_is_not_answered_is_asked_again_and_then_given_up(tmp_path: P
             assert told.said == ["trouble: does not answer"]
             await until(line.is_open)
             await line.write(b"!")
-            await until(lambda: "connected" in told.said)
+            await until(lambda: "done" in told.said)
             asked = len(device.heard)
             await until(lambda: len(device.heard) >= asked + 6)
-        assert told.said == ["trouble: does not answer", "connected", "trouble: does not answer"]
+        assert told.said == ["trouble: does not answer", "connected", "done", "trouble: does not answer"]
 
 
 async def test_it_is_woken_while_bytes_come_all_the_time(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_device_that_is_not_there_costs_no_attempt() -> None:
     def nowhere() -> Absent:
         nonlocal looks
         looks += 1
-        return Absent("nothing is plugged in")
+        return Absent("somewhere", "nothing is plugged in")
 
     async def an_hour() -> None:
         told = Told()
@@ -223,6 +223,8 @@ def test_a_device_that_is_not_there_costs_no_attempt() -> None:
         await asyncio.sleep(3600)
         task.cancel()
         assert (opened, told.said) == (0, [])
+        assert session.last_error is not None
+        assert (session.last_error.path, session.last_error.reason) == ("somewhere", "nothing is plugged in")
         assert looks <= 7201
 
     with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
