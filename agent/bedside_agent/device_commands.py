@@ -21,7 +21,7 @@ from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
 from bedside_agent.operations import RELOAD, TEST
 from bedside_agent.service import STATE
-from bedside_agent.terminal import Json, State, Verbose, escaped, print_json, show, time_text
+from bedside_agent.terminal import Json, State, Verbose, escaped, link_text, print_json, show, time_text
 from bedside_profiles.catalogue import ADVERTS, CATALOGUE, profile_named
 from bedside_profiles.profile import SerialProfile
 from bedside_profiles.readings import METRICS, Metric
@@ -175,7 +175,7 @@ def device_table(rows: list[Report]) -> Table:
         table.add_row(
             escaped(row["device_id"]),
             row["profile"],
-            row.get("link") or "—",
+            link_text(row.get("link")),
             "—" if percent is None else f"{percent} %",
             time_text(row.get("last_reading_ms")),
         )

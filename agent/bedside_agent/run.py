@@ -160,6 +160,7 @@ class Agent:
             report=watch.note,
             jitter=jitter,
             local_time=self._local_time,
+            connection_slots=settings.connection_slots,
         )
         self.operations = DeviceOperations(
             self._station, watch, central, lambda: load(state).device, self._intake.quarantining

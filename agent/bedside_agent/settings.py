@@ -40,6 +40,10 @@ class Settings:
     radio: str = "bluez"
     """`bluez`: the computer's own adapter. `bumble:TRANSPORT`: an adapter without a driver, or a simulated one."""
 
+    connection_slots: int = _whole(5, 1, 32)
+    """How many Bluetooth devices an adapter is connected with at a time; the others take turns. Beyond five the usual
+    adapters refuse or drop links. One is left to devices that only speak after a measurement, where there are any."""
+
     commit_window_ms: int = _whole(200, 1, 200)
     """Milliseconds after which a reading is on the disk; five times that when many come. Shorter wears the SD card,
     longer risks more in a power cut; a fifth of a second is not noticed on a screen. Alarms never wait."""

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from bedside_agent.service import STATE_VARIABLE
+from bedside_profiles.wire.status import LinkState
 
 _verbose = False
 
@@ -34,6 +35,15 @@ Verbose = Annotated[
 ]
 
 
+LINK_WORDS = {
+    LinkState.CONNECTED: "connected",
+    LinkState.SEARCHING: "searching",
+    LinkState.LOST: "lost",
+    LinkState.WAITING_FOR_SLOT: "is there, waits for a free connection slot",
+    LinkState.REPAIR_NEEDED: "has forgotten this hub: put it into its pairing mode",
+}
+
+
 def print_json(value: object) -> None:
     """The value on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
@@ -52,6 +62,11 @@ def time_text(at_ms: int | None) -> str:
     if at_ms is None:
         return "—"
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def link_text(link: str | None) -> str:
+    """A device's link, as the running agent reported it, for a person."""
+    return "—" if link is None else LINK_WORDS[LinkState(link)]
 
 
 def escaped(text: str) -> str:

@@ -16,6 +16,7 @@ from bedside_agent.radio.advert_session import AdvertSession
 from bedside_agent.radio.central import Central, Target
 from bedside_agent.radio.dialogue import LocalTime
 from bedside_agent.radio.session import RadioSession
+from bedside_agent.radio.slots import Slots
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
@@ -26,6 +27,10 @@ from bedside_profiles.wire.status import DeviceStatus, LinkState
 
 DRAIN_SECONDS = 5.0
 """How long a stopping station waits for the sink to take what was heard. A stuck disk must not stop the stop."""
+
+
+CONNECTION_SLOTS = 5
+"""What BlueZ's adapters were found to hold without dropping links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,9 @@ class _Session(Protocol):
 class Station:
     """Reads all `entries`, each without `problems()`, until it is cancelled.
 
-    `central` may be None when no entry is a Bluetooth device. `jitter` spreads the devices' attempts. `local_time` is
-    what devices' clocks are held against. Errors of the sink and faults of the program come out of `run`; errors of
-    devices, radio and lines never do.
+    `central` may be None when no entry is a Bluetooth device. `jitter` spreads the devices' attempts, and no adapter is
+    connected with more than `connection_slots` devices. `local_time` is what devices' clocks are held against. Errors
+    of the sink and faults of the program come out of `run`; errors of devices, radio and lines never do.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Station:
         report: Report,
         jitter: random.Random,
         local_time: LocalTime = lambda: None,
+        connection_slots: int = CONNECTION_SLOTS,
     ) -> None:
         self._central = central
         self._open_port = open_port
@@ -77,6 +83,7 @@ class Station:
         self._report = report
         self._jitter = jitter
         self._local_time = local_time
+        self._slots = Slots(connection_slots)
         self._devices = [self._device(entry) for entry in entries]
         self._groups: tuple[asyncio.TaskGroup, asyncio.TaskGroup] | None = None
 
@@ -165,6 +172,7 @@ class Station:
             jitter=self._jitter,
             known=lambda: Known(self._sink.position(entry.device_id), *entry.consent),
             local_time=self._local_time,
+            slots=self._slots,
         )
 
     def _moment(self) -> Moment:

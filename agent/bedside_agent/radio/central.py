@@ -3,6 +3,8 @@
 RadioError
 ├── RadioUnavailableError       no adapter, or its transport or the Bluetooth service is gone
 ├── DeviceNotFoundError         nothing that matches advertised in time
+├── SlotsExhaustedError         it advertised, but all connections that the adapter can hold are in use
+├── SlotYieldedError            an idle connection was ended for a device that waited
 ├── ConnectFailedError          it advertised, but no connection came about
 ├── LinkLostError               the connection ended while it was in use
 ├── CallTimedOutError           one GATT operation got no answer in time
@@ -35,6 +37,19 @@ class DeviceNotFoundError(RadioError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not heard within {seconds:g} s")
         self.seconds = seconds
+
+
+class SlotsExhaustedError(RadioError):
+    """None of the adapter's `count` connection slots became free within `seconds`."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        super().__init__(f"all {count} connection slots were taken for {seconds:g} s")
+        self.count = count
+        self.seconds = seconds
+
+
+class SlotYieldedError(RadioError):
+    """The device had nothing more to say, and another one waited for its slot."""
 
 
 class ConnectFailedError(RadioError):
@@ -98,7 +113,7 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Found:
     """One advertiser. `rssi_dbm` is the received signal strength; `service_data` is by UUID, 128 bit, lower case, and
-    `company_data` by the Bluetooth SIG's number of the company."""
+    `company_data` by the Bluetooth SIG's number of the company; `adapter` is the one that heard it."""
 
     address: str
     name: str | None
@@ -106,6 +121,7 @@ class Found:
     rssi_dbm: int
     service_data: Mapping[str, bytes] = field(default_factory=dict)
     company_data: Mapping[int, bytes] = field(default_factory=dict)
+    adapter: str = ""
 
 
 class Link(Protocol):

@@ -16,10 +16,17 @@ from bedside_agent.radio.central import (
     LinkLostError,
     RadioError,
     RadioUnavailableError,
+    SlotsExhaustedError,
+    SlotYieldedError,
 )
 
 WRONG_DEVICE_ATTEMPTS = 5
 """Some devices show part of their services while they wake up; five times the same is no accident."""
+
+
+YIELDED_SECONDS = 15.0
+"""How long one that made room for another stays away: long enough for another to be read, shorter than the time for
+which a device can be heard after a measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class _Ladder:
 _LADDERS: tuple[tuple[type[RadioError], _Ladder], ...] = (
     # The search itself waits already, and listening costs the device nothing.
     (DeviceNotFoundError, _Ladder(0.5, 2)),
+    # Its place in the queue is kept; it must still be heard before it waits again.
+    (SlotsExhaustedError, _Ladder(1, 10)),
     # A link that has just worked is worth an immediate attempt: every second of gap is a second unmonitored.
     (LinkLostError, _Ladder(0.25, 15)),
     (ConnectFailedError, _Ladder(0.5, 30)),
@@ -68,6 +77,8 @@ def decide(error: RadioError, failures: int, jitter: float) -> Decision:
     """What to do after `failures` failures in a row (at least 1), this one included; `jitter` is in [0, 1)."""
     if isinstance(error, CharacteristicMissingError) and failures >= WRONG_DEVICE_ATTEMPTS:
         return GiveUp(error.reason)
+    if isinstance(error, SlotYieldedError):
+        return _Ladder(YIELDED_SECONDS, YIELDED_SECONDS).wait(1, jitter)
     for kind, ladder in _LADDERS:
         if isinstance(error, kind):
             return ladder.wait(failures, jitter)

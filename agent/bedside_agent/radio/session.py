@@ -8,21 +8,24 @@ import asyncio
 import contextlib
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bedside_agent.radio.central import (
     AccessRefusedError,
     Central,
     CharacteristicMissingError,
+    Found,
     Link,
     LinkLostError,
     RadioError,
+    SlotYieldedError,
     Target,
 )
 from bedside_agent.radio.dialogue import Dialogue, LocalTime
 from bedside_agent.radio.patience import GiveUp, decide
+from bedside_agent.radio.slots import Slot, Slots
 from bedside_profiles.bluetooth import battery_service
 from bedside_profiles.conversation import ClockMeasured, Known
 from bedside_profiles.errors import DecodeError
@@ -32,9 +35,17 @@ from bedside_profiles.wire.status import LinkState
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`find` is one round of the search; a device out of range costs nothing but such rounds."""
+    """`find` is one round of the search; a device out of range costs nothing but such rounds.
+
+    One whose turn for a slot comes after more than `stale_seconds` must be heard within `again_seconds` once more. One
+    that only speaks after a measurement and was silent for `idle_seconds` makes room for another.
+    """
 
     find_seconds: float = 60
+    slot_seconds: float = 60
+    stale_seconds: float = 3
+    again_seconds: float = 12
+    idle_seconds: float = 10
     connect_seconds: float = 20
     call_seconds: float = 10
     disconnect_seconds: float = 5
@@ -111,6 +122,7 @@ class RadioSession:
         timing: Timing | None = None,
         known: Callable[[], Known] = Known,
         local_time: LocalTime = lambda: None,
+        slots: Slots | None = None,
     ) -> None:
         """`known` is asked at each connection; `local_time` is None as long as the hub does not know the time."""
         self.link = LinkState.SEARCHING
@@ -126,6 +138,8 @@ class RadioSession:
         self._local_time = local_time
         self._heard_at = 0.0
         self._heard_anything = False
+        self._place = (slots or Slots(1)).place(streams=profile.silence_seconds is not None)
+        self._is_told = False
         self._dialogue: Dialogue | None = None
         self._told_trouble: str | None = None
         self._has_trouble = False
@@ -140,13 +154,12 @@ class RadioSession:
                 pause_seconds = await self._one_connection()
                 failures = 0
                 self.link = LinkState.SEARCHING
+                self._is_told = False
                 self._teller.done()
                 await asyncio.sleep(pause_seconds)
             except RadioError as error:
                 self.last_error = error
-                if self.link is LinkState.CONNECTED:
-                    self.link = LinkState.LOST
-                    self._teller.lost(error.reason)
+                self._tell_end(error)
                 failures = 1 if self._heard_anything else failures + 1
                 decision = decide(error, failures, self._jitter.random())
                 if isinstance(decision, GiveUp):
@@ -155,20 +168,57 @@ class RadioSession:
                     return
                 await asyncio.sleep(decision.seconds)
 
+    def _tell_end(self, error: RadioError) -> None:
+        if self.link is not LinkState.CONNECTED:
+            return
+        if isinstance(error, SlotYieldedError):
+            # No loss: it had said everything, and is looked for again.
+            self.link = LinkState.SEARCHING
+            return
+        self.link = LinkState.LOST
+        self._is_told = False
+        self._teller.lost(error.reason)
+
     async def _one_connection(self) -> float:
         """For how long the device is left alone, after all was said; raises the `RadioError` that ended it else."""
-        timing = self._timing
-        found = await self._central.find(self._target, timeout_seconds=timing.find_seconds)
-        lost = asyncio.Event()
-        link = await self._central.connect(found, lost.set, timeout_seconds=timing.connect_seconds)
+        timing, news = self._timing, asyncio.Event()
+        found = await self._find(timing.find_seconds)
+        asked_at = asyncio.get_running_loop().time()
+        before = self.link
+        self.link = LinkState.WAITING_FOR_SLOT
+        async with self._place.slot(found.adapter, news.set, timing.slot_seconds) as slot:
+            self.link = before
+            if asyncio.get_running_loop().time() > asked_at + timing.stale_seconds:
+                found = await self._find(timing.again_seconds)
+            return await self._one_link(found, slot, news)
+
+    async def _find(self, seconds: float) -> Found:
+        try:
+            return await self._central.find(self._target, timeout_seconds=seconds)
+        except RadioError:
+            if self.link is LinkState.WAITING_FOR_SLOT:
+                self.link = LinkState.SEARCHING
+            raise
+
+    async def _one_link(self, found: Found, slot: Slot, news: asyncio.Event) -> float:
+        timing, lost = self._timing, asyncio.Event()
+
+        def on_lost() -> None:
+            lost.set()
+            news.set()
+
+        link = await self._central.connect(found, on_lost, timeout_seconds=timing.connect_seconds)
         try:
             self._ear.connected()
             self._dialogue = self._dialogue_on(link)
             await self._read_first(link)
             streams = await self._subscribe_all(link)
             self.link, self.last_error = LinkState.CONNECTED, None
-            self._teller.connected()
-            return await self._listen_and_talk(link, lost, self._profile.silence_seconds if streams else None)
+            if not self._is_told:
+                self._is_told = True
+                self._teller.connected()
+            over = self._until_over(lost, news, slot, self._profile.silence_seconds if streams else None)
+            return await self._listen_and_talk(link, over)
         except LinkLostError:
             if self._dialogue is None or self._dialogue.pause_when_lost_seconds is None:
                 raise
@@ -195,8 +245,8 @@ class RadioSession:
             call_seconds=self._timing.call_seconds,
         )
 
-    async def _listen_and_talk(self, link: Link, lost: asyncio.Event, silence: float | None) -> float:
-        listening = asyncio.create_task(self._until_lost(lost, silence))
+    async def _listen_and_talk(self, link: Link, until_over: Coroutine[Any, Any, None]) -> float:
+        listening = asyncio.create_task(until_over)
         talking = asyncio.create_task(self._talk(link))
         try:
             await asyncio.wait({listening, talking}, return_when=asyncio.FIRST_COMPLETED)
@@ -258,6 +308,7 @@ class RadioSession:
     def _hear(self, characteristic: str, payload: bytes) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         self._heard_anything = True
+        self._place.heard()
         self._ear.hear(payload, characteristic)
         if self._dialogue is not None:
             self._dialogue.hear(characteristic, payload)
@@ -282,19 +333,21 @@ class RadioSession:
             # A clock that was set is expected to be right next time.
             self._told_clock = ClockMeasured(0.0, is_set=True) if measured.is_set else measured
 
-    async def _until_lost(self, lost: asyncio.Event, silence: float | None) -> None:
-        if silence is None:
-            await lost.wait()
-            raise LinkLostError("the connection ended")
+    async def _until_over(self, lost: asyncio.Event, news: asyncio.Event, slot: Slot, silence: float | None) -> None:
         loop = asyncio.get_running_loop()
-        while loop.time() < self._heard_at + silence:
-            try:
-                async with asyncio.timeout_at(self._heard_at + silence):
-                    await lost.wait()
-            except TimeoutError:
-                continue
-            raise LinkLostError("the connection ended")
-        raise LinkLostError(f"connected, but silent for {silence:g} s")
+        while not lost.is_set():
+            news.clear()
+            idle_until = self._heard_at + self._timing.idle_seconds if slot.is_wanted and not slot.streams else None
+            silent_until = self._heard_at + silence if silence is not None else None
+            if idle_until is not None and loop.time() >= idle_until:
+                raise SlotYieldedError("it had nothing more to say, and another device waited for its slot")
+            if silence is not None and silent_until is not None and loop.time() >= silent_until:
+                raise LinkLostError(f"connected, but silent for {silence:g} s")
+            limits = [limit for limit in (idle_until, silent_until) if limit is not None]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(min(limits, default=None)):
+                    await news.wait()
+        raise LinkLostError("the connection ended")
 
 
 def _differ(one: ClockMeasured, other: ClockMeasured) -> bool:

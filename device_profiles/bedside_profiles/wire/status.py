@@ -16,11 +16,17 @@ class HubState(StrEnum):
 
 
 class LinkState(StrEnum):
-    """What the hub knows of one device's link."""
+    """What the hub knows of one device's link.
+
+    `waiting_for_slot`: it is there, and all connections that the hub's adapter can hold are in use. `repair_needed`: it
+    has forgotten the hub, which has forgotten it too; somebody must put it into its pairing mode.
+    """
 
     CONNECTED = "connected"
     SEARCHING = "searching"
     LOST = "lost"
+    WAITING_FOR_SLOT = "waiting_for_slot"
+    REPAIR_NEEDED = "repair_needed"
 
 
 @dataclass(frozen=True, slots=True)

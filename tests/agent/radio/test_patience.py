@@ -9,6 +9,8 @@ from bedside_agent.radio.central import (
     LinkLostError,
     RadioError,
     RadioUnavailableError,
+    SlotsExhaustedError,
+    SlotYieldedError,
 )
 from bedside_agent.radio.patience import WRONG_DEVICE_ATTEMPTS, GiveUp, Wait, decide
 
@@ -19,6 +21,8 @@ ERRORS: list[tuple[RadioError, float]] = [
     (CallTimedOutError("read", 10), 60),
     (RadioUnavailableError("no adapter"), 10),
     (AccessRefusedError("read", 0x05), 300),
+    (SlotsExhaustedError(5, 60), 10),
+    (SlotYieldedError("nothing more to say"), 15),
     (RadioError("something"), 60),
 ]
 

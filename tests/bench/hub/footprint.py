@@ -95,8 +95,9 @@ async def _devices(journal: Path) -> AsyncIterator[dict[str, str]]:
 @asynccontextmanager
 async def _agent(state: Path, authority: Authority, broker_port: int, addresses: dict[str, str]) -> AsyncIterator[int]:
     authority.write(state / "identity", authority.leaf(HUB))
+    slots = f"connection_slots = {DEVICES}\n"
     quiet = 'sound_command = "dd of=/dev/null status=none"\n'
-    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, "bluez") + quiet)
+    (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, "bluez") + quiet + slots)
     for device_id, address in addresses.items():
         add_device(state, DeviceEntry(device_id, "bluetooth.pulse_oximeter", address=address))
     run = "from bedside_agent.main import main; main()"
