@@ -30,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, help="The devices that the hub reads.")
 app.command("decode")(decode_command.decode)
 
 POLL_SECONDS = 0.5
+SECRETS = {"bind_key", "passkey", "consent_code"}
 NO_READING = 1
 
 DeviceId = Annotated[str, typer.Argument(help="The device's name on this hub.")]
@@ -190,7 +191,7 @@ def _running(state: Path) -> dict[str, Report]:
 
 
 def _row(entry: DeviceEntry, running: dict[str, Report]) -> Report:
-    told: dict[str, Any] = {name: value for name, value in asdict(entry).items() if name != "bind_key"}
+    told: dict[str, Any] = {name: value for name, value in asdict(entry).items() if name not in SECRETS}
     return {**told, **running.get(entry.device_id, {"link": None})}
 
 

@@ -60,6 +60,7 @@ RETAIN_SECONDS = 600.0
 PROBE_SECONDS = 5.0
 BUFFER = "buffer.db"
 IDENTITY = "identity"
+BONDS = "bonds.json"
 STORE_FAILING = "store_failing"
 """The condition of the alarm that what the hub measures would be lost with the power."""
 
@@ -76,7 +77,7 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     """
     kernel = SystemClock()
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
-    async with _opened_store(state, memory, settings, kernel) as store, _radio(settings) as central:
+    async with _opened_store(state, memory, settings, kernel) as store, _radio(settings, state / BONDS) as central:
         times = await _time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
@@ -387,9 +388,9 @@ async def _opened_store(state: Path, memory: Path, settings: Settings, clock: Cl
 
 
 @asynccontextmanager
-async def _radio(settings: Settings) -> AsyncIterator[Central]:
+async def _radio(settings: Settings, keys: Path) -> AsyncIterator[Central]:
     """The radio, opened by whoever first needs it."""
-    central = DeferredCentral(lambda: open_central(settings.radio, jitter=random.SystemRandom()))
+    central = DeferredCentral(lambda: open_central(settings.radio, jitter=random.SystemRandom(), keys=keys))
     try:
         yield central
     finally:

@@ -57,6 +57,12 @@ class Recorder:
     def clock(self, measured: ClockMeasured) -> None:
         self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
 
+    def paired(self) -> None:
+        self.said.append("paired")
+
+    def repair_needed(self, reason: str) -> None:
+        self.said.append("repair needed")
+
 
 @dataclass
 class Told:
@@ -81,3 +87,9 @@ class Told:
 
     def clock(self, measured: ClockMeasured) -> None:
         self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
+
+    def paired(self) -> None:
+        self.said.append("paired")
+
+    def repair_needed(self, reason: str) -> None:
+        self.said.append("repair needed")

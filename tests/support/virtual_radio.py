@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bumble.transport.common import AsyncPipeSink, BaseSource, Transport
 
@@ -36,14 +37,14 @@ class _PluggedIn(BaseSource):
 
 
 @asynccontextmanager
-async def in_process_central(air: Air) -> AsyncIterator[BleakCentral]:
-    """bleak over Bumble with the adapter on `air`."""
+async def in_process_central(air: Air, keys: Path | None = None) -> AsyncIterator[BleakCentral]:
+    """bleak over Bumble with the adapter on `air`, and the file for the keys of its bonds."""
 
     async def plug_in() -> Transport:
         source = _PluggedIn(air)
         return Transport(source, AsyncPipeSink(source.controller))
 
-    radio = BumbleRadio(plug_in, jitter=random.Random(1))
+    radio = BumbleRadio(plug_in, jitter=random.Random(1), keys=keys)
     central = BleakCentral(radio)
     await asyncio.wait_for(radio.ready(), PATIENCE_SECONDS)
     try:

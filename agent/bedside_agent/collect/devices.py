@@ -3,12 +3,16 @@
 import re
 from dataclasses import dataclass
 
+from bedside_agent.radio.central import Pairing
 from bedside_agent.serial.place import Place, at_path
 from bedside_agent.serial.usb import UsbId, at_usb_id
 from bedside_profiles.catalogue import profile_named
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 
 _BIND_KEY = re.compile("[0-9A-Fa-f]{32}")
+
+PASSKEY_DIGITS = 6
+NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class DeviceEntry:
     `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
     A scale that keeps readings for several people gives those of the user `user_index`, for the `consent_code` that
     was set at the scale; it is a secret.
+    together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`.
+
+    A Bluetooth device that asks for a bond gets one, with its `passkey` (six digits, printed on it or in its manual) or
+    without; unless `pairing` is `never`.
     """
 
     device_id: str
@@ -40,6 +48,20 @@ class DeviceEntry:
         if self.user_index is None or self.consent_code is None:
             return None, None
         return int(self.user_index), int(self.consent_code)
+
+    passkey: str | None = None
+    pairing: str | None = None
+
+    def radio_pairing(self) -> Pairing:
+        """What the entry says of a bond."""
+        if self.passkey is None:
+            return Pairing(is_allowed=self.pairing != NEVER)
+        digits = int(self.passkey)
+
+        async def passkey() -> int:
+            return digits
+
+        return Pairing(passkey=passkey)
 
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
@@ -76,6 +98,14 @@ class DeviceEntry:
         for name, text, highest in (("user_index", self.user_index, 254), ("consent_code", self.consent_code, 9999)):
             if text is not None and not (text.isascii() and text.isdigit() and int(text) <= highest):
                 found.append(f"device {self.device_id}: {name} is not a number from 0 to {highest}")
+            if self.passkey is not None or self.pairing is not None:
+                found.append(f"device {self.device_id}: a serial device is not paired")
+        if self.passkey is not None and not (len(self.passkey) == PASSKEY_DIGITS and self.passkey.isdecimal()):
+            found.append(f"device {self.device_id}: a passkey has six digits")
+        if self.pairing not in (None, NEVER):
+            found.append(f"device {self.device_id}: pairing is never, or is left out")
+        if self.pairing == NEVER and self.passkey is not None:
+            found.append(f"device {self.device_id}: a device that is never paired needs no passkey")
         return tuple(found)
 
     def place(self) -> Place:

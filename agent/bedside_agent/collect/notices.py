@@ -16,6 +16,8 @@ class NoticeKind(StrEnum):
     DEVICE_DONE = "device_done"  # all was said and heard, and the link is ended
     DEVICE_TROUBLE = "device_trouble"  # reason
     DEVICE_CLOCK = "device_clock"  # offset_seconds (ahead of the hub; "unknown" when it says no time), set (yes, no)
+    DEVICE_PAIRED = "device_paired"
+    REPAIR_NEEDED = "repair_needed"  # reason: the device forgot its bond; the hub's half is removed
     FRAMES_REFUSED = "frames_refused"  # reason, count: first broken frame after good ones, then each doubling
     READINGS_DROPPED = "readings_dropped"  # count of measurements that the full queue lost since the last report
 

@@ -277,6 +277,12 @@ class _Teller:
         self._sink.clock_measured(self._device_id, measured, now)
         self._report(Notice(self._device_id, NoticeKind.DEVICE_CLOCK, now, fields))
 
+    def paired(self) -> None:
+        self._say(NoticeKind.DEVICE_PAIRED)
+
+    def repair_needed(self, reason: str) -> None:
+        self._say(NoticeKind.REPAIR_NEEDED, reason)
+
     def _say(self, kind: NoticeKind, reason: str = "") -> None:
         fields = {"reason": reason} if reason else {}
         self._report(Notice(self._device_id, kind, self._clock.now(), fields))

@@ -17,12 +17,14 @@ from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 
-from bedside_agent.radio.bleak_link import BleakLink, translated
+from bedside_agent.radio.bleak_link import BleakLink, Bonds, translated
 from bedside_agent.radio.central import (
+    NO_PAIRING,
     ConnectFailedError,
     DeviceNotFoundError,
     Found,
     Link,
+    Pairing,
     RadioError,
     RadioUnavailableError,
     Target,
@@ -37,6 +39,7 @@ FRESH_SECONDS = 3.0
 """How long who was heard counts as there. BlueZ tells of an advertiser once in ten seconds of a scan, and that may have
 fallen into the short pause after a lost link."""
 
+BOND_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 UNKNOWN_RSSI_DBM = -127
 
@@ -50,6 +53,9 @@ class Radio(Protocol):
     @property
     def client(self) -> type[BaseBleakClient]: ...
 
+    @property
+    def bonds(self) -> Bonds: ...
+
     async def close(self) -> None: ...
 
 
@@ -59,6 +65,7 @@ class BleakCentral:
     def __init__(self, radio: Radio | None = None) -> None:
         self._radio = radio
         self._watch = _watch_over_bluez(self._on_gone) if radio is None else None
+        self._bonds: Bonds | None = _bonds_over_bluez() if radio is None else radio.bonds
         self._links: set[BleakLink] = set()
         self._waiting: dict[asyncio.Future[Found], Target] = {}
         self._listening: dict[asyncio.Future[None], Callable[[Found], None]] = {}
@@ -117,13 +124,20 @@ class BleakCentral:
             del self._waiting[future]
             await self._scan_while_wanted()
 
-    async def connect(self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float) -> Link:
+    async def connect(
+        self,
+        found: Found,
+        on_lost: Callable[[], None],
+        *,
+        timeout_seconds: float,
+        pairing: Pairing = NO_PAIRING,
+    ) -> Link:
         """See `central.Central`."""
-        device = self._devices.get(found.address)
-        if device is None:
-            raise ConnectFailedError(found.address, "never heard by this radio")
+        device = self._known(found)
         client = None if self._radio is None else self._radio.client
-        link = BleakLink(device, on_lost, self._links.discard, client)
+        if self._bonds is not None:
+            await self._bonds.expect(device, pairing)
+        link = BleakLink(device, on_lost, self._links.discard, client, self._bonds)
         self._links.add(link)
         try:
             async with self._connecting:
@@ -136,6 +150,25 @@ class BleakCentral:
             self._heard.pop(found.address, None)
         return link
 
+    async def is_bonded(self, found: Found) -> bool:
+        """See `central.Central`."""
+        if self._bonds is None:
+            return False
+        with translated("look for a bond", BOND_SECONDS):
+            async with asyncio.timeout(BOND_SECONDS):
+                return await self._bonds.is_bonded(self._known(found))
+
+    async def forget_bond(self, found: Found) -> None:
+        """See `central.Central`."""
+        if self._bonds is None:
+            return
+        with translated("remove a bond", BOND_SECONDS):
+            async with asyncio.timeout(BOND_SECONDS):
+                await self._bonds.forget(self._known(found))
+        # BlueZ has forgotten the device with its bond.
+        self._devices.pop(found.address, None)
+        self._heard.pop(found.address, None)
+
     async def close(self) -> None:
         """See `central.Central`."""
         async with self._scanner_lock:
@@ -144,10 +177,18 @@ class BleakCentral:
         for link in list(self._links):
             with contextlib.suppress(RadioError):
                 await link.disconnect(timeout_seconds=CLOSE_SECONDS)
+        if self._bonds is not None:
+            await self._bonds.close()
         if self._watch is not None:
             await self._watch.close()
         if self._radio is not None:
             await self._radio.close()
+
+    def _known(self, found: Found) -> BLEDevice:
+        device = self._devices.get(found.address)
+        if device is None:
+            raise ConnectFailedError(found.address, "never heard by this radio")
+        return device
 
     @property
     def _scanner_backend(self) -> type[BaseBleakScanner] | None:
@@ -269,6 +310,14 @@ def _watch_over_bluez(on_gone: Callable[[str, str | None], None]) -> "BluezWatch
     from bedside_agent.radio.bluez_watch import BluezWatch
 
     return BluezWatch(on_gone)
+
+
+def _bonds_over_bluez() -> Bonds | None:
+    if sys.platform != "linux":
+        return None
+    from bedside_agent.radio.bluez_bonds import BluezBonds
+
+    return BluezBonds()
 
 
 async def _taken_back(link: BleakLink, attempt: asyncio.Task[None]) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Protocol
 
 from bleak import BleakClient
 from bleak.backends.client import BaseBleakClient
@@ -21,7 +23,11 @@ from bedside_agent.radio.central import (
     CallTimedOutError,
     CharacteristicMissingError,
     ConnectFailedError,
+    KeyRefusedError,
     LinkLostError,
+    Pairing,
+    PairingFailedError,
+    RadioBusyError,
     RadioError,
     RadioUnavailableError,
 )
@@ -47,6 +53,34 @@ _NOT_CONNECTED = frozenset({("org.bluez.Error.Failed", "Not connected"), ("org.b
 """BlueZ's answer may overtake its word that the link has ended: they come on two connections."""
 
 
+class Bonds(Protocol):
+    """What a radio knows of bonds, which bleak does not tell. Every call may raise `RadioError`."""
+
+    async def expect(self, device: BLEDevice, pairing: Pairing) -> None:
+        """The device is about to be connected; `pairing` is what it may have. Raises nothing."""
+        ...
+
+    async def is_bonded(self, device: BLEDevice) -> bool:
+        """See `central.Central`."""
+        ...
+
+    async def pair(self, device: BLEDevice) -> None:
+        """Without a limit of time. Raises `PairingFailedError`."""
+        ...
+
+    async def forget(self, device: BLEDevice) -> None:
+        """Remove the bond, if there is one."""
+        ...
+
+    async def was_refused(self, device: BLEDevice) -> bool:
+        """Whether the connection that has just ended did so because the device does not know the key."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing may be called afterwards."""
+        ...
+
+
 class BleakLink:
     """See `central.Link`. `on_ended` is called when it was disconnected, and nothing more is owed to it."""
 
@@ -56,10 +90,12 @@ class BleakLink:
         on_lost: Callable[[], None],
         on_ended: Callable[["BleakLink"], None],
         backend: type[BaseBleakClient] | None,
+        bonds: Bonds | None,
     ) -> None:
         self._device = device
         self._on_lost = on_lost
         self._on_ended = on_ended
+        self._bonds = bonds
         self._over = False
         self._client = BleakClient(device, self._on_disconnected, backend=backend)
 
@@ -76,7 +112,7 @@ class BleakLink:
     async def connect(self, timeout_seconds: float) -> None:
         """Raises `RadioError`; then nothing of the connection is left."""
         try:
-            with self._translated("connect", timeout_seconds):
+            async with self._explained("connect", timeout_seconds):
                 async with asyncio.timeout(timeout_seconds):
                     # bleak's own limit is the later one: two that strike at once cancel each other's clearing up.
                     await self._client.connect(timeout=2 * timeout_seconds)
@@ -91,13 +127,13 @@ class BleakLink:
 
     async def subscribe(self, characteristic: str, hear: Callable[[bytes], None], *, timeout_seconds: float) -> None:
         """See `central.Link`."""
-        with self._translated("subscribe", timeout_seconds):
+        async with self._explained("subscribe", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
                 await self._client.start_notify(characteristic, lambda _, value: hear(bytes(value)))
 
     async def read(self, characteristic: str, *, timeout_seconds: float) -> bytes:
         """See `central.Link`."""
-        with self._translated("read", timeout_seconds):
+        async with self._explained("read", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
                 return bytes(await self._client.read_gatt_char(characteristic))
 
@@ -105,13 +141,31 @@ class BleakLink:
         self, characteristic: str, payload: bytes, *, timeout_seconds: float, acknowledged: bool = True
     ) -> None:
         """See `central.Link`."""
-        with self._translated("write", timeout_seconds):
+        async with self._explained("write", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
                 found = self._client.services.get_characteristic(characteristic)
                 kinds = set() if found is None else set(found.properties) & _WRITES
                 if kinds:
                     acknowledged = "write" in kinds and (acknowledged or len(kinds) == 1)
                 await self._client.write_gatt_char(characteristic, payload, response=acknowledged)
+
+    async def is_bonded(self, *, timeout_seconds: float) -> bool:
+        """See `central.Link`."""
+        if self._bonds is None:
+            return False
+        with self._translated("look for a bond", timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
+                return await self._bonds.is_bonded(self._device)
+
+    async def pair(self, *, timeout_seconds: float) -> None:
+        """See `central.Link`."""
+        if self._bonds is None:
+            raise PairingFailedError("this radio cannot pair")
+        try:
+            async with self._explained("pair", timeout_seconds), asyncio.timeout(timeout_seconds):
+                await self._bonds.pair(self._device)
+        except CallTimedOutError as error:
+            raise PairingFailedError(error.reason) from error
 
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """See `central.Link`."""
@@ -142,6 +196,17 @@ class BleakLink:
                 raise LinkLostError(error.reason) from cause
             raise
 
+    @asynccontextmanager
+    async def _explained(self, operation: str, seconds: float) -> AsyncIterator[None]:
+        """What `_translated` says, and why the link ended where that can be known."""
+        try:
+            with self._translated(operation, seconds):
+                yield
+        except LinkLostError as error:
+            if self._bonds is not None and await self._bonds.was_refused(self._device):
+                raise KeyRefusedError("the device does not know the key of its bond with this hub") from error
+            raise
+
     def _stands(self) -> bool:
         return self._client.is_connected and not self._over
 
@@ -151,6 +216,9 @@ def translated(operation: str, seconds: float, is_connected: Callable[[], bool] 
     """bleak's errors as ours. What bleak says only in words is told apart by whether the link still stands."""
     try:
         yield
+    except RadioError:
+        # What our own backends say in our words.
+        raise
     except TimeoutError as error:
         raise CallTimedOutError(operation, seconds) from error
     except BleakGATTProtocolError as error:
@@ -164,6 +232,8 @@ def translated(operation: str, seconds: float, is_connected: Callable[[], bool] 
     except BleakDBusError as error:
         if error.dbus_error in _SERVICE_GONE:
             raise RadioUnavailableError(f"{operation}: {error.dbus_error}") from error
+        if error.dbus_error == "org.bluez.Error.InProgress":
+            raise RadioBusyError(f"{operation}: {error.dbus_error}") from error
         if (error.dbus_error, error.dbus_error_details) == ("org.bluez.Error.NotPermitted", "Not paired"):
             # One answer for three of the device's: all of them ask for a bond.
             raise AccessRefusedError(operation, INSUFFICIENT_AUTHENTICATION) from error

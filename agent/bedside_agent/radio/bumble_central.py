@@ -9,30 +9,26 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
-from bleak.args import SizedBuffer
-from bleak.assigned_numbers import gatt_char_props_to_strs
-from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak.backends.client import BaseBleakClient, NotifyCallback
-from bleak.backends.descriptor import BleakGATTDescriptor
-from bleak.backends.device import BLEDevice
+from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
-from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
     BleakBluetoothNotAvailableReason,
-    BleakDeviceNotFoundError,
     BleakError,
     BleakGATTProtocolError,
 )
-from bleak.uuids import normalize_uuid_str
 from bumble import att, core, hci
 from bumble.core import AdvertisingData
-from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
+from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
+
+from bedside_agent.radio.bumble_bonds import BumbleBonds
+from bedside_agent.radio.bumble_client import BumbleClient, uuid_text
 
 Opener = Callable[[], Awaitable[Transport]]
 
@@ -42,7 +38,6 @@ OWN_ADDRESS = "C0:BE:D5:1D:E0:01"
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 5.0
 POWER_ON_SECONDS = 10.0
-MTU = 517
 
 _T = TypeVar("_T")
 
@@ -67,21 +62,23 @@ def transport_opener(spec: str) -> Opener:
 class BumbleRadio:
     """One controller. `scanner` and `client` are the classes for bleak's `backend` arguments.
 
-    Made within a running event loop; `close` must be awaited at the end.
+    Made within a running event loop; `close` must be awaited at the end. The keys of its bonds are kept in the file
+    `keys`; None forgets them with the radio.
     """
 
-    def __init__(self, opener: Opener, *, jitter: random.Random) -> None:
+    def __init__(self, opener: Opener, *, jitter: random.Random, keys: Path | None = None) -> None:
+        self.bonds = BumbleBonds(keys, self._client_of)
         self.known: dict[str, hci.Address] = {}
         """Addresses heard since start: bleak keeps the text alone, the controller needs the kind of address too."""
         self.scanner: type[BaseBleakScanner] = type("BumbleScanner", (_Scanner,), {"radio": self})
-        self.client: type[BaseBleakClient] = type("BumbleClient", (_Client,), {"radio": self})
+        self.client: type[BaseBleakClient] = type("BumbleClient", (BumbleClient,), {"radio": self})
         self._opener = opener
         self._jitter = jitter
         self._device: Device | None = None
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._why = "not opened yet"
         self._listeners: set[Callable[[Advertisement], None]] = set()
-        self._clients: set[_Client] = set()
+        self._clients: set[BumbleClient] = set()
         self._clearing_up: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._tried = asyncio.Event()
@@ -153,7 +150,7 @@ class BumbleRadio:
             raise BleakBluetoothNotAvailableError(self._why, BleakBluetoothNotAvailableReason.UNKNOWN)
         raise BleakError("disconnected")
 
-    async def connect(self, address: hci.Address, client: "_Client") -> Connection:
+    async def connect(self, address: hci.Address, client: BumbleClient) -> Connection:
         """Connect without a limit of time; when cancelled, the attempt is taken back."""
         if self._clearing_up is not None:
             await asyncio.wait({self._clearing_up})
@@ -169,7 +166,7 @@ class BumbleRadio:
         self._clients.add(client)
         return connection
 
-    def forget(self, client: "_Client") -> None:
+    def forget(self, client: BumbleClient) -> None:
         """The client's connection has ended."""
         self._clients.discard(client)
 
@@ -213,6 +210,8 @@ class BumbleRadio:
     async def _power_on(self, transport: Transport) -> None:
         host = Host(transport.source, transport.sink)
         device = Device(config=DeviceConfiguration(name="hub", address=hci.Address(OWN_ADDRESS)), host=host)
+        device.keystore = self.bonds.keys
+        device.pairing_config_factory = self.bonds.configuration
         async with asyncio.timeout(POWER_ON_SECONDS):
             await device.power_on()
             if self._listeners:
@@ -222,6 +221,9 @@ class BumbleRadio:
         self._device = device
         self._up.set()
         self._tried.set()
+
+    def _client_of(self, address: str) -> BumbleClient | None:
+        return next((one for one in self._clients if one.address == address), None)
 
     def _gone(self) -> None:
         self._device = None
@@ -249,10 +251,6 @@ def _text(address: hci.Address) -> str:
     return address.to_string(False)
 
 
-def _uuid(uuid: core.UUID) -> str:
-    return normalize_uuid_str(uuid.to_hex_str("-").lower())
-
-
 def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
     def all_of(*types: AdvertisingData.Type) -> list[Any]:
         return [found for kind in types for found in advertisement.data.get_all(kind)]
@@ -262,9 +260,9 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
         manufacturer_data={
             company: bytes(data) for company, data in all_of(AdvertisingData.Type.MANUFACTURER_SPECIFIC_DATA)
         },
-        service_data={_uuid(uuid): bytes(data) for uuid, data in all_of(*_SERVICE_DATA)},
+        service_data={uuid_text(uuid): bytes(data) for uuid, data in all_of(*_SERVICE_DATA)},
         # An answer to an active scan may repeat what the advertisement itself said.
-        service_uuids=list(dict.fromkeys(_uuid(uuid) for uuids in all_of(*_UUID_LISTS) for uuid in uuids)),
+        service_uuids=list(dict.fromkeys(uuid_text(uuid) for uuids in all_of(*_UUID_LISTS) for uuid in uuids)),
         tx_power=next(iter(all_of(AdvertisingData.Type.TX_POWER_LEVEL)), None),
         rssi=advertisement.rssi,
         platform_data=(advertisement,),
@@ -297,147 +295,3 @@ class _Scanner(BaseBleakScanner):
         address = _text(advertisement.address)
         device = self.create_or_update_device(address, address, data.local_name, advertisement.address, data)
         self.call_detection_callbacks(device, data)
-
-
-class _Client(BaseBleakClient):
-    radio: BumbleRadio
-
-    def __init__(
-        self,
-        address_or_ble_device: BLEDevice | str,
-        *,
-        disconnected_callback: Callable[[], None] | None,
-        timeout: float,
-        **_kwargs: Any,
-    ) -> None:
-        super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
-        self._name = address_or_ble_device.name if isinstance(address_or_ble_device, BLEDevice) else None
-        self._connection: Connection | None = None
-        self._peer: Peer | None = None
-        self._ended: asyncio.Future[None] | None = None
-        self._subscribers: dict[int, Callable[[bytes], None]] = {}
-
-    @property
-    def name(self) -> str:
-        return self._name or self.address.replace(":", "-")
-
-    @property
-    def is_connected(self) -> bool:
-        return self._connection is not None
-
-    @property
-    def mtu_size(self) -> int:
-        return int(self._connection.att_mtu) if self._connection is not None else 23
-
-    async def connect(self, pair: bool, **kwargs: Any) -> None:
-        address = self.radio.known.get(self.address)
-        if address is None:
-            raise BleakDeviceNotFoundError(self.address, f"{self.address} was never heard")
-        async with asyncio.timeout(float(kwargs.get("timeout", self._timeout))):
-            connection = await self.radio.connect(address, self)
-            self._connection = connection
-            self._ended = asyncio.get_running_loop().create_future()
-            connection.once(connection.EVENT_DISCONNECTION, lambda _reason: self.ended())
-            try:
-                self._peer = Peer(connection)
-                await self._answer(self._peer.request_mtu(MTU))
-                if pair:
-                    await self.pair()
-                await self._discover(self._peer)
-            except BaseException:
-                with contextlib.suppress(BleakError):
-                    await self.disconnect()
-                raise
-
-    async def disconnect(self) -> None:
-        if self._connection is not None:
-            await self.radio.answer(self._connection.disconnect(), self._ended)
-
-    def ended(self) -> None:
-        """The connection is over, for whatever reason; the callback is called once."""
-        if self._connection is None:
-            return
-        self._connection = self._peer = self.services = None
-        self._subscribers.clear()
-        self.radio.forget(self)
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
-        if self._disconnected_callback is not None:
-            self._disconnected_callback()
-
-    async def pair(self, *_args: Any, **_kwargs: Any) -> None:
-        if self._connection is None:
-            raise BleakError("Not connected")
-        await self._answer(self._connection.pair())
-
-    async def unpair(self) -> None:
-        connection, keystore = self._connection, self.radio.device.keystore
-        if connection is not None and keystore is not None:
-            await keystore.delete(str(connection.peer_address))
-        await self.disconnect()
-
-    async def read_gatt_char(
-        self, characteristic: BleakGATTCharacteristic, *, use_cached: bool = False, **kwargs: Any
-    ) -> bytearray:
-        return bytearray(await self._answer(self._gatt.read_value(characteristic.handle)))
-
-    async def read_gatt_descriptor(
-        self, descriptor: BleakGATTDescriptor, *, use_cached: bool = False, **kwargs: Any
-    ) -> bytearray:
-        return bytearray(await self._answer(self._gatt.read_value(descriptor.handle)))
-
-    async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
-        await self._answer(self._gatt.write_value(characteristic.handle, bytes(data), response))
-
-    async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
-        await self._answer(self._gatt.write_value(descriptor.handle, bytes(data), True))
-
-    async def start_notify(
-        self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **kwargs: Any
-    ) -> None:
-        if characteristic.handle in self._subscribers:
-            raise BleakError("notifications are already started")
-
-        def subscriber(value: bytes) -> None:
-            callback(bytearray(value))
-
-        self._subscribers[characteristic.handle] = subscriber
-        await self._answer(characteristic.obj.subscribe(subscriber))
-
-    async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
-        subscriber = self._subscribers.pop(characteristic.handle, None)
-        if subscriber is not None:
-            await self._answer(characteristic.obj.unsubscribe(subscriber))
-
-    @property
-    def _gatt(self) -> Any:
-        if self._peer is None:
-            raise BleakError("Not connected")
-        return self._peer.gatt_client
-
-    async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
-        if self._connection is None:
-            work.close()
-            raise BleakError("Not connected")
-        return await self.radio.answer(work, self._ended)
-
-    async def _discover(self, peer: Peer) -> None:
-        found = BleakGATTServiceCollection()
-        for service in await self._answer(peer.discover_services()):
-            known = BleakGATTService(service, service.handle, _uuid(service.uuid))
-            found.add_service(known)
-            for characteristic in await self._answer(service.discover_characteristics()):
-                listed = BleakGATTCharacteristic(
-                    characteristic,
-                    characteristic.handle,
-                    _uuid(characteristic.uuid),
-                    list(gatt_char_props_to_strs(int(characteristic.properties))),
-                    lambda: self.mtu_size - 3,
-                    known,
-                )
-                found.add_characteristic(listed)
-                for descriptor in await self._answer(characteristic.discover_descriptors()):
-                    found.add_descriptor(
-                        BleakGATTDescriptor(descriptor, descriptor.handle, _uuid(descriptor.type), listed)
-                    )
-        self.services = found

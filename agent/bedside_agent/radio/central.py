@@ -9,10 +9,13 @@ RadioError
 ├── LinkLostError               the connection ended while it was in use
 ├── CallTimedOutError           one GATT operation got no answer in time
 ├── AccessRefusedError          the device answered an operation with an ATT error
+├── PairingFailedError          the device and this hub did not come to a bond
+├── KeyRefusedError             the device does not know the key of the bond that this hub has with it
+├── RadioBusyError              the adapter is still busy with something of the same kind
 └── CharacteristicMissingError  the device does not have what its profile requires
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -87,12 +90,39 @@ class AccessRefusedError(RadioError):
         return self.code in {0x05, 0x08, 0x0C, 0x0F}
 
 
+class PairingFailedError(RadioError):
+    """No bond came about: the device refused, the passkey was wrong or not known, or nobody may pair with it."""
+
+
+class KeyRefusedError(RadioError):
+    """The device does not know the key of the bond that this hub has with it: it was reset, or forgets by habit."""
+
+
+class RadioBusyError(RadioError):
+    """The adapter refused, because something of the same kind is still under way."""
+
+
 class CharacteristicMissingError(RadioError):
     """The connected device has no characteristic `uuid`."""
 
     def __init__(self, uuid: str) -> None:
         super().__init__(f"the device has no characteristic {uuid}")
         self.uuid = uuid
+
+
+Passkey = Callable[[], Awaitable[int | None]]
+"""The six digits that the device shows or has printed on it; None when they cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Whether a device that asks for a bond gets one, and how: by its `passkey`, or without one (Just Works)."""
+
+    is_allowed: bool = True
+    passkey: Passkey | None = None
+
+
+NO_PAIRING = Pairing(is_allowed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +186,17 @@ class Link(Protocol):
         """
         ...
 
+    async def is_bonded(self, *, timeout_seconds: float) -> bool:
+        """See `Central.is_bonded`."""
+        ...
+
+    async def pair(self, *, timeout_seconds: float) -> None:
+        """Make a bond, in the way that was said when the link was made. What was refused may be tried again at once.
+
+        Raises `PairingFailedError`, also when time is up.
+        """
+        ...
+
     async def disconnect(self, *, timeout_seconds: float) -> None:
         """End the connection; no error if it has ended already. `on_lost` is not called for it."""
         ...
@@ -176,8 +217,26 @@ class Central(Protocol):
         """Wait until the target advertises."""
         ...
 
-    async def connect(self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float) -> Link:
-        """Connect; `on_lost` is called once when the connection ends without having been asked to."""
+    async def connect(
+        self,
+        found: Found,
+        on_lost: Callable[[], None],
+        *,
+        timeout_seconds: float,
+        pairing: Pairing = NO_PAIRING,
+    ) -> Link:
+        """Connect; `on_lost` is called once when the connection ends without having been asked to.
+
+        With a device that this hub has a bond with, the link is encrypted. `pairing` is what the device may have.
+        """
+        ...
+
+    async def is_bonded(self, found: Found) -> bool:
+        """Whether this hub has a bond with the device; whether the device still knows it, nobody can say."""
+        ...
+
+    async def forget_bond(self, found: Found) -> None:
+        """Remove the bond, and end the connection. The device must be found again before it is connected."""
         ...
 
     async def close(self) -> None:

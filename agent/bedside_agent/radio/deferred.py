@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bedside_agent.radio.central import Central, Found, Link, Target
+from bedside_agent.radio.central import NO_PAIRING, Central, Found, Link, Pairing, Target
 
 
 class DeferredCentral:
@@ -26,9 +26,20 @@ class DeferredCentral:
         """See `central.Central`."""
         return await (await self._opened()).find(target, timeout_seconds=timeout_seconds)
 
-    async def connect(self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float) -> Link:
+    async def connect(
+        self, found: Found, on_lost: Callable[[], None], *, timeout_seconds: float, pairing: Pairing = NO_PAIRING
+    ) -> Link:
         """See `central.Central`."""
-        return await (await self._opened()).connect(found, on_lost, timeout_seconds=timeout_seconds)
+        central = await self._opened()
+        return await central.connect(found, on_lost, timeout_seconds=timeout_seconds, pairing=pairing)
+
+    async def is_bonded(self, found: Found) -> bool:
+        """See `central.Central`."""
+        return await (await self._opened()).is_bonded(found)
+
+    async def forget_bond(self, found: Found) -> None:
+        """See `central.Central`."""
+        await (await self._opened()).forget_bond(found)
 
     async def close(self) -> None:
         """See `central.Central`."""

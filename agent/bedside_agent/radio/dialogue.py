@@ -7,6 +7,7 @@ device that was well read so far must not be lost for it.
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -25,6 +26,10 @@ from bedside_profiles.conversation import (
     Trouble,
     Write,
 )
+
+Call = Callable[[], Awaitable[bytes | None]]
+Permitted = Callable[[Call], Awaitable[bytes | None]]
+"""Makes a call, and makes it again once a bond was made, where the device refuses it for want of one."""
 
 LocalTime = Callable[[], datetime | None]
 """The wall time where the patient lives, without a zone; None while the hub does not know it."""
@@ -58,15 +63,17 @@ class Dialogue:
         *,
         own: Sequence[str],
         call_seconds: float,
+        permitted: Permitted,
     ) -> None:
-        """`own` are the characteristics without which there is no talking: one that asks for a bond, or does not
-        answer, ends the link."""
+        """`own` are the characteristics without which there is no talking: calls of theirs go through `permitted`, and
+        one that is refused for want of a bond all the same, or is not answered, ends the link."""
         self._conversation = conversation
         self._link = link
         self._hearer = hearer
         self._local_time = local_time
         self._own = frozenset(own)
         self._call_seconds = call_seconds
+        self._permitted = permitted
         self._heard: deque[tuple[str, bytes]] = deque()
         self._something = asyncio.Event()
         self._steps: deque[Step] = deque()
@@ -128,12 +135,8 @@ class Dialogue:
 
     async def _exchange(self, step: Write | Read) -> Sequence[Step]:
         try:
-            if isinstance(step, Read):
-                payload = await self._link.read(step.characteristic, timeout_seconds=self._call_seconds)
-                return self._conversation.hear(step.characteristic, payload, self._now())
-            await self._link.write(
-                step.characteristic, step.payload, timeout_seconds=self._call_seconds, acknowledged=step.acknowledged
-            )
+            call = functools.partial(self._call, step)
+            payload = await (self._permitted(call) if step.characteristic in self._own else call())
         except AccessRefusedError as error:
             if error.needs_pairing and step.characteristic in self._own:
                 raise
@@ -144,7 +147,17 @@ class Dialogue:
             return self._conversation.refused(step, self._now())
         except CharacteristicMissingError:
             return self._conversation.refused(step, self._now())
-        return ()
+        return () if payload is None else self._conversation.hear(step.characteristic, payload, self._now())
+
+    async def _call(self, step: Write | Read) -> bytes | None:
+        """The value that was read."""
+        seconds = self._call_seconds
+        if isinstance(step, Read):
+            return await self._link.read(step.characteristic, timeout_seconds=seconds)
+        await self._link.write(
+            step.characteristic, step.payload, timeout_seconds=seconds, acknowledged=step.acknowledged
+        )
+        return None
 
     def _now(self) -> Moment:
         return Moment(asyncio.get_running_loop().time(), self._local_time())

@@ -13,7 +13,10 @@ from bedside_agent.radio.central import (
     CharacteristicMissingError,
     ConnectFailedError,
     DeviceNotFoundError,
+    KeyRefusedError,
     LinkLostError,
+    PairingFailedError,
+    RadioBusyError,
     RadioError,
     RadioUnavailableError,
     SlotsExhaustedError,
@@ -66,6 +69,11 @@ _LADDERS: tuple[tuple[type[RadioError], _Ladder], ...] = (
     (ConnectFailedError, _Ladder(0.5, 30)),
     (CallTimedOutError, _Ladder(1, 60)),
     (RadioUnavailableError, _Ladder(0.5, 10)),
+    # The attempt of another program, or of one that was cancelled, ends within seconds.
+    (RadioBusyError, _Ladder(1, 20)),
+    # A device that was put into its pairing mode stays in it for a minute, or until its next measurement.
+    (KeyRefusedError, _Ladder(2, 60)),
+    (PairingFailedError, _Ladder(5, 120)),
     # A person must pair it; asking often only drains the device.
     (AccessRefusedError, _Ladder(15, 300)),
     (CharacteristicMissingError, _Ladder(5, 60)),

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import functools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from bedside_agent.radio.bonds import BondStep, BondTrouble, next_step, trouble_of
 from bedside_agent.radio.central import (
     AccessRefusedError,
     Central,
@@ -19,6 +20,7 @@ from bedside_agent.radio.central import (
     Found,
     Link,
     LinkLostError,
+    Pairing,
     RadioError,
     SlotYieldedError,
     Target,
@@ -31,6 +33,8 @@ from bedside_profiles.conversation import ClockMeasured, Known
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.wire.status import LinkState
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Timing:
     connect_seconds: float = 20
     call_seconds: float = 10
     disconnect_seconds: float = 5
+    pair_seconds: float = 45
 
 
 class Ear(Protocol):
@@ -102,6 +107,14 @@ class Teller(Protocol):
         """How wrong its clock is."""
         ...
 
+    def paired(self) -> None:
+        """A bond was made, because the device asked for one."""
+        ...
+
+    def repair_needed(self, reason: str) -> None:
+        """The device has forgotten its bond, which was removed here too."""
+        ...
+
 
 CLOCK_NEWS_SECONDS = 2.0
 """A clock that is measured at every connection is told again when it differs by so much from what was told."""
@@ -123,6 +136,7 @@ class RadioSession:
         known: Callable[[], Known] = Known,
         local_time: LocalTime = lambda: None,
         slots: Slots | None = None,
+        pairing: Pairing | None = None,
     ) -> None:
         """`known` is asked at each connection; `local_time` is None as long as the hub does not know the time."""
         self.link = LinkState.SEARCHING
@@ -136,6 +150,7 @@ class RadioSession:
         self._timing = timing or Timing()
         self._known = known
         self._local_time = local_time
+        self._pairing = pairing or Pairing()
         self._heard_at = 0.0
         self._heard_anything = False
         self._place = (slots or Slots(1)).place(streams=profile.silence_seconds is not None)
@@ -144,6 +159,8 @@ class RadioSession:
         self._told_trouble: str | None = None
         self._has_trouble = False
         self._told_clock: ClockMeasured | None = None
+        self._bond_removed = False
+        self._paired_here = False
 
     async def run(self) -> None:
         """Keep the device connected until cancelled, or until it proves to be another device than configured."""
@@ -190,7 +207,11 @@ class RadioSession:
             self.link = before
             if asyncio.get_running_loop().time() > asked_at + timing.stale_seconds:
                 found = await self._find(timing.again_seconds)
-            return await self._one_link(found, slot, news)
+            try:
+                return await self._one_link(found, slot, news)
+            except RadioError as error:
+                await self._look_after_bond(error, found)
+                raise
 
     async def _find(self, seconds: float) -> Found:
         try:
@@ -207,13 +228,17 @@ class RadioSession:
             lost.set()
             news.set()
 
-        link = await self._central.connect(found, on_lost, timeout_seconds=timing.connect_seconds)
+        self._paired_here = False
+        link = await self._central.connect(
+            found, on_lost, timeout_seconds=timing.connect_seconds, pairing=self._pairing
+        )
         try:
             self._ear.connected()
             self._dialogue = self._dialogue_on(link)
             await self._read_first(link)
             streams = await self._subscribe_all(link)
             self.link, self.last_error = LinkState.CONNECTED, None
+            self._bond_removed = False
             if not self._is_told:
                 self._is_told = True
                 self._teller.connected()
@@ -243,6 +268,7 @@ class RadioSession:
             self._local_time,
             own=(*profile.commands, *(one.uuid for one in profile.characteristics)),
             call_seconds=self._timing.call_seconds,
+            permitted=functools.partial(self._permitted, link=link),
         )
 
     async def _listen_and_talk(self, link: Link, until_over: Coroutine[Any, Any, None]) -> float:
@@ -282,6 +308,42 @@ class RadioSession:
                     payload = await link.read(characteristic, timeout_seconds=self._timing.call_seconds)
                     self._ear.hear(payload, characteristic)
 
+    async def _permitted(self, call: Callable[[], Awaitable[_T]], link: Link) -> _T:
+        """The result of `call`, which is made again after pairing where the device refuses it for want of a bond."""
+        try:
+            return await call()
+        except AccessRefusedError as error:
+            # Who has a bond and is refused all the same has a stale one, which is not mended on this connection.
+            bonded = await link.is_bonded(timeout_seconds=self._timing.call_seconds)
+            step = self._bond_step(error, bonded=bonded)
+            if step is not BondStep.PAIR:
+                raise
+        await link.pair(timeout_seconds=self._timing.pair_seconds)
+        self._paired_here = True
+        self._teller.paired()
+        return await call()
+
+    async def _look_after_bond(self, error: RadioError, found: Found) -> None:
+        """Remove a stale bond. When that fails, or nobody can say whether there is one, the next failure is seen to."""
+        if trouble_of(error) is BondTrouble.NONE:
+            return
+        with contextlib.suppress(RadioError):
+            bonded = await self._central.is_bonded(found)
+            if self._bond_step(error, bonded=bonded) is BondStep.REMOVE:
+                await self._central.forget_bond(found)
+                self._bond_removed = True
+                self.link = LinkState.REPAIR_NEEDED
+                self._teller.repair_needed(error.reason)
+
+    def _bond_step(self, error: RadioError, *, bonded: bool) -> BondStep:
+        return next_step(
+            trouble_of(error),
+            bonded=bonded,
+            may_pair=self._pairing.is_allowed,
+            removed=self._bond_removed,
+            fresh=self._paired_here,
+        )
+
     async def _subscribe_all(self, link: Link) -> bool:
         """Whether one of them streams, so that silence means something: an indication comes only now and then."""
         self._heard_at = asyncio.get_running_loop().time()
@@ -291,11 +353,13 @@ class RadioSession:
             if wanted.required or not offered:
                 raise CharacteristicMissingError(wanted.uuid)
         for wanted in offered:
-            await link.subscribe(
+            subscribing = functools.partial(
+                link.subscribe,
                 wanted.uuid,
                 functools.partial(self._hear, wanted.uuid),
                 timeout_seconds=self._timing.call_seconds,
             )
+            await self._permitted(subscribing, link)
         return any(wanted.transfer is Transfer.NOTIFY for wanted in offered)
 
     async def _read_battery(self, link: Link) -> None:

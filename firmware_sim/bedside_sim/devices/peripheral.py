@@ -9,8 +9,14 @@ from bumble import data_types, hci
 from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID, AdvertisingData, DataType
 from bumble.device import Connection, Device, DeviceConfiguration
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import (
+    GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+    Characteristic,
+    CharacteristicValue,
+    Service,
+)
 from bumble.host import Host
+from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport.common import AsyncPipeSink
 
@@ -46,6 +52,25 @@ class RefusedError(Exception):
         self.code = code
 
 
+class Bonding(PairingDelegate):
+    """How a device answers a hub that wants a bond: it counts the `attempts`, and refuses unless it `is_willing`."""
+
+    def __init__(self, passkey: int | None) -> None:
+        super().__init__(self.NO_OUTPUT_NO_INPUT if passkey is None else self.DISPLAY_OUTPUT_ONLY)
+        self.attempts = 0
+        self.is_willing = True
+        self._passkey = passkey
+
+    async def accept(self) -> bool:
+        """Whether it is in its pairing mode."""
+        self.attempts += 1
+        return self.is_willing
+
+    async def generate_passkey(self) -> int:
+        """What stands on its label."""
+        return self._passkey or 0
+
+
 class Peripheral:
     """Advertises its service and name whenever it is not connected. `address` is static random: F0:… to FF:…"""
 
@@ -70,6 +95,7 @@ class Peripheral:
         self.battery_percent = 80
         self.awake_seconds: float | None = None
         """After so long a connection it sleeps: it is away until it reappears. None: it stays awake."""
+        self.pairing = Bonding(None)
         self._air = air
         self._journal = journal
         self._works: set[asyncio.Task[object]] = set()
@@ -95,6 +121,22 @@ class Peripheral:
         named = bytes(AdvertisingData([*said, data_types.CompleteLocalName(name)]))
         # A service of 128 bits leaves no room for a name beside it.
         self._device.advertising_data = named if len(named) <= MOST_ADVERTISED else bytes(AdvertisingData(said))
+
+    def secure(self, *, passkey: int | None = None) -> None:
+        """Before `start`: whoever wants to subscribe needs a bond, made with the `passkey` or without."""
+        for wanted in self._characteristics.values():
+            for attribute in self._device.gatt_server.attributes[wanted.handle - 1 : wanted.end_group_handle]:
+                if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
+                    attribute.permissions |= Characteristic.Permissions.WRITE_REQUIRES_ENCRYPTION
+        self.pairing = Bonding(passkey)
+        self._device.pairing_config_factory = lambda _connection: PairingConfig(
+            sc=True, mitm=passkey is not None, bonding=True, delegate=self.pairing
+        )
+
+    async def forget_bonds(self) -> None:
+        """As after its batteries were out, or it was given to another hub."""
+        assert self._device.keystore is not None  # noqa: S101 - made at `start`
+        await self._device.keystore.delete_all()
 
     async def start(self) -> None:
         """Power on and advertise."""

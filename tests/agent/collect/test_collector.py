@@ -179,6 +179,13 @@ async def test_an_error_of_the_sink_comes_out() -> None:
 @pytest.mark.parametrize(
     ("entry", "problems"),
     [
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", passkey="012345"), 0),
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", passkey="12345"), 1),
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", passkey="12345a"), 1),
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", pairing="never"), 0),
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", pairing="no"), 1),
+        (DeviceEntry("a", pulse_oximeter.NAME, "F0:BE:D5:1D:00:01", passkey="012345", pairing="never"), 1),
+        (DeviceEntry("a", nonin_df2.NAME, port="/dev/x", passkey="012345"), 1),
         (DeviceEntry("a", pulse_oximeter.NAME, address="F0:BE:D5:1D:00:01"), 0),
         (DeviceEntry("a", pulse_oximeter.NAME, advertised_name="Sim Oximeter"), 0),
         (DeviceEntry("a", nonin_df2.NAME, port="/dev/serial/by-id/x"), 0),

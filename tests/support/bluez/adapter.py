@@ -5,10 +5,13 @@ from typing import Any
 
 from bumble import hci
 from bumble.device import Advertisement, Connection, Device
+from bumble.keys import KeyStore
+from bumble.pairing import PairingConfig
 from dbus_fast import PropertyAccess
 from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusBool, DBusDict, DBusObjectPath, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
+from tests.support.bluez.agents import AgentManager
 from tests.support.bluez.device import RemoteDevice
 from tests.support.bluez.gatt import CALLER, READ, Strings
 from tests.support.bluez.refusals import in_progress, not_ready, refusal
@@ -24,12 +27,13 @@ class HostAdapter(ServiceInterface):
     `temporary_seconds`: a device that is neither connected nor heard for so long is removed from the bus.
     """
 
-    def __init__(self, bus: MessageBus, radio: Device, *, temporary_seconds: float) -> None:
+    def __init__(self, bus: MessageBus, radio: Device, agents: AgentManager, *, temporary_seconds: float) -> None:
         super().__init__("org.bluez.Adapter1")
         self.path = ADAPTER_PATH
         self.exported: set[str] = set()
         self._bus = bus
         self._radio = radio
+        self._agents = agents
         self._temporary_seconds = temporary_seconds
         self._on = True
         self._here = True
@@ -45,6 +49,16 @@ class HostAdapter(ServiceInterface):
     def powered(self) -> bool:
         """Whether it may be used."""
         return self._on
+
+    @property
+    def keys(self) -> KeyStore:
+        """The keys of all bonds."""
+        assert self._radio.keystore is not None
+        return self._radio.keystore
+
+    def configuration(self, device_path: str, caller: str | None) -> PairingConfig | None:
+        """How to pair with a device; None when nobody can be asked."""
+        return self._agents.configuration(device_path, caller)
 
     async def connect(self, address: hci.Address) -> Connection:
         """Connect without a limit of time; when cancelled, the attempt is taken back."""
@@ -114,7 +128,9 @@ class HostAdapter(ServiceInterface):
     async def remove_device(self, path: DBusObjectPath) -> None:
         if path not in self._devices:
             raise refusal("DoesNotExist", "Does Not Exist")
-        await self._remove(path).release()
+        device = self._remove(path)
+        await device.forget_bond()
+        await device.release()
 
     async def _scan_while_wanted(self) -> None:
         wanted = self._on and self._here and bool(self._searching)
@@ -136,6 +152,7 @@ class HostAdapter(ServiceInterface):
             device.hear(advertisement)
         elif self._is_wanted(candidate := RemoteDevice(self, path, advertisement)):
             self._devices[path] = candidate
+            self._recalling = asyncio.create_task(candidate.recall())
             self.export(path, candidate)
         else:
             return

@@ -1,6 +1,7 @@
 """A bluetoothd for machines without Bluetooth: org.bluez on the system bus, over a virtual adapter's HCI.
 
-bleak's BlueZ backend works with it unchanged. What is not here: pairing, agents, passive scans, AcquireNotify.
+bleak's BlueZ backend works with it unchanged. What is not here: passive scans, AcquireNotify, and that BlueZ pairs by
+itself when a device refuses an operation for want of a bond. Bonds live as long as the process.
 `python -m tests.support.bluez.daemon HCI_PORT` is one as a process of its own; it says `ready` on a line, and lives
 until it is killed.
 """
@@ -12,11 +13,13 @@ import sys
 from bumble import hci
 from bumble.device import Device, DeviceConfiguration
 from bumble.host import Host
+from bumble.keys import MemoryKeyStore
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
 from dbus_fast import BusType, DBusError, Message, MessageType, NameFlag, RequestNameReply
 from dbus_fast.aio import MessageBus
 from tests.support.bluez.adapter import HostAdapter
+from tests.support.bluez.agents import MANAGER_PATH, AgentManager
 from tests.support.bluez.gatt import CALLER
 
 OWN_ADDRESS = "C0:BE:D5:1D:E0:02"
@@ -32,6 +35,8 @@ class Daemon:
         self._hci_port = hci_port
         self._temporary_seconds = temporary_seconds
         self._adapter: HostAdapter | None = None
+        self._agents = AgentManager(bus)
+        self._keys = MemoryKeyStore()
         self._up = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
         self._keeping = asyncio.create_task(self._keep_adapter())
@@ -41,6 +46,7 @@ class Daemon:
         """It is on the bus with its adapter powered on. The adapter is HCI over TCP on this machine."""
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         daemon = cls(bus, hci_port, temporary_seconds)
+        bus.export(MANAGER_PATH, daemon._agents)
         bus.add_message_handler(daemon._before)
         await daemon._up.wait()
         await bus.call(
@@ -75,6 +81,7 @@ class Daemon:
             if (message.path or "").startswith("/org/bluez/") and message.path not in known:
                 raise DBusError("org.freedesktop.DBus.Error.UnknownObject", f"{message.path} does not exist")
         elif message.member == "NameOwnerChanged" and self._adapter is not None and not message.body[2]:
+            self._agents.forget(message.body[0])
             task = asyncio.create_task(self._adapter.forget_program(message.body[0]))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
@@ -93,8 +100,9 @@ class Daemon:
     async def _serve(self, transport: Transport) -> None:
         host = Host(transport.source, transport.sink)
         radio = Device(config=DeviceConfiguration(name="hci0", address=hci.Address(OWN_ADDRESS)), host=host)
+        radio.keystore = self._keys
         await radio.power_on()
-        adapter = HostAdapter(self._bus, radio, temporary_seconds=self._temporary_seconds)
+        adapter = HostAdapter(self._bus, radio, self._agents, temporary_seconds=self._temporary_seconds)
         adapter.export(adapter.path, adapter)
         self._adapter = adapter
         self._up.set()

@@ -6,16 +6,19 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Protocol
 
 from bumble import hci
-from bumble.core import AdvertisingData, BaseBumbleError, InvalidStateError
+from bumble.core import AdvertisingData, BaseBumbleError, InvalidStateError, ProtocolError
 from bumble.device import Advertisement, Connection, Peer
 from bumble.gatt import GATT_GENERIC_ACCESS_SERVICE
+from bumble.keys import KeyStore
+from bumble.pairing import PairingConfig
 from dbus_fast import Variant
 from dbus_fast.annotations import DBusBool, DBusDict, DBusInt16, DBusObjectPath, DBusSignature, DBusStr
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
-from tests.support.bluez.gatt import READ, GattCharacteristic, GattDescriptor, GattService, Strings, uuid_text
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
+from tests.support.bluez.gatt import CALLER, READ, GattCharacteristic, GattDescriptor, GattService, Strings, uuid_text
 from tests.support.bluez.refusals import in_progress, not_ready, refusal
 
 MTU = 517
+KEY_REFUSED = ("org.bluez.Reason.Authentication", "Connection terminated due to authentication failure")
 
 _UUID_LISTS = (
     AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
@@ -41,7 +44,12 @@ class Adapter(Protocol):
     @property
     def powered(self) -> bool: ...
 
+    @property
+    def keys(self) -> KeyStore: ...
+
     async def connect(self, address: hci.Address) -> Connection: ...
+
+    def configuration(self, device_path: str, caller: str | None) -> PairingConfig | None: ...
 
     def export(self, path: str, interface: ServiceInterface) -> None: ...
 
@@ -63,11 +71,37 @@ class RemoteDevice(ServiceInterface):
         self._rssi = 0
         self._take_over(advertisement)
         self._attempt: asyncio.Task[Connection] | None = None
+        self._pairing: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._resolving: asyncio.Task[None] | None = None
         self._resolved = False
+        self._bonded = False
         self._characteristics: list[GattCharacteristic] = []
         self._children: list[str] = []
+
+    async def recall(self) -> None:
+        """Whether there is a bond with it from before."""
+        self._bonded = await self._adapter.keys.get(str(self._address_on_air)) is not None
+
+    async def forget_bond(self) -> None:
+        """The keys go with the device."""
+        if self._bonded:
+            self._bonded = False
+            await self._adapter.keys.delete(str(self._address_on_air))
+
+    async def pair_for(self, caller: str | None) -> None:
+        """Pair with the help of the caller's agent, or of the default one."""
+        connection = self._connection
+        configuration = self._adapter.configuration(self.path, caller)
+        if connection is None or configuration is None:
+            raise refusal("AuthenticationFailed", "Authentication Failed")
+        connection.device.pairing_config_factory = lambda _connection: configuration
+        try:
+            await connection.pair()
+        except (ProtocolError, BaseBumbleError, asyncio.CancelledError) as error:
+            raise refusal("AuthenticationFailed", "Authentication Failed") from error
+        self._bonded = True
+        self.emit_properties_changed({"Paired": True, "Bonded": True})
 
     def hear(self, advertisement: Advertisement) -> None:
         """It advertises again."""
@@ -138,6 +172,28 @@ class RemoteDevice(ServiceInterface):
         self.emit_properties_changed({"Connected": True})
         self._resolving = asyncio.create_task(self._resolve(connection))
 
+    @dbus_method(name="Pair")
+    async def pair(self) -> None:
+        if self._bonded:
+            raise refusal("AlreadyExists", "Already Exists")
+        if self._pairing is not None:
+            raise in_progress()
+        self._pairing = asyncio.create_task(self.pair_for(CALLER.get()))
+        try:
+            await self._pairing
+        finally:
+            self._pairing = None
+
+    @dbus_method(name="CancelPairing")
+    def cancel_pairing(self) -> None:
+        if self._pairing is None:
+            raise refusal("DoesNotExist", "Does Not Exist")
+        self._pairing.cancel()
+
+    @dbus_signal(name="Disconnected")
+    def disconnected(self) -> Annotated[tuple[str, str], DBusSignature("ss")]:
+        return KEY_REFUSED
+
     @dbus_method(name="Disconnect")
     async def disconnect(self) -> None:
         if self.is_idle:
@@ -147,6 +203,10 @@ class RemoteDevice(ServiceInterface):
     async def _resolve(self, connection: Connection) -> None:
         """Put the services on the bus. A link that ends meanwhile ends this too."""
         with contextlib.suppress(BaseBumbleError, InvalidStateError):
+            if self._bonded and not await self._encrypted(connection):
+                self.disconnected()
+                await connection.disconnect()
+                return
             peer = Peer(connection)
             await peer.request_mtu(MTU)
             for service in await peer.discover_services():
@@ -166,6 +226,16 @@ class RemoteDevice(ServiceInterface):
                         self._add(f"{path}/desc{descriptor.handle:04x}", GattDescriptor(path, descriptor))
             self._resolved = True
             self.emit_properties_changed({"UUIDs": self._uuids, "ServicesResolved": True})
+
+    async def _encrypted(self, connection: Connection) -> bool:
+        """With the key of the bond; False when the device does not know it."""
+        try:
+            await connection.encrypt()
+        except hci.HCI_Error as error:
+            if error.error_code != hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR:
+                raise
+            return False
+        return True
 
     def _add(self, path: str, interface: ServiceInterface) -> None:
         self._children.append(path)
@@ -212,11 +282,11 @@ class RemoteDevice(ServiceInterface):
 
     @dbus_property(READ, name="Paired")
     def paired(self) -> DBusBool:
-        return False
+        return self._bonded
 
     @dbus_property(READ, name="Bonded")
     def bonded(self) -> DBusBool:
-        return False
+        return self._bonded
 
     @dbus_property(READ, name="Blocked")
     def blocked(self) -> DBusBool:

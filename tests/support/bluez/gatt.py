@@ -11,7 +11,7 @@ from bumble.core import UUID, BaseBumbleError
 from bumble.device import Connection
 from bumble.gatt import Characteristic
 from bumble.gatt_client import CharacteristicProxy, DescriptorProxy, ServiceProxy
-from dbus_fast import PropertyAccess
+from dbus_fast import DBusError, PropertyAccess
 from dbus_fast.annotations import (
     DBusBool,
     DBusBytes,
@@ -106,7 +106,13 @@ class GattCharacteristic(ServiceInterface):
             return
         self._subscribers.add(caller)
         if len(self._subscribers) == 1:
-            await _answered(self._characteristic.subscribe(self._on_value))
+            try:
+                await _answered(self._characteristic.subscribe(self._on_value))
+            except DBusError:
+                self._subscribers.discard(caller)
+                self._characteristic.client.notification_subscribers.pop(self._characteristic.handle, None)
+                self._characteristic.client.indication_subscribers.pop(self._characteristic.handle, None)
+                raise
             self.emit_properties_changed({"Notifying": True})
 
     @dbus_method(name="StopNotify")
