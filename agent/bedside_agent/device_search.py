@@ -102,7 +102,7 @@ def _caption(found: list[Report]) -> str:
 
 def _searching_alone(state: Path, seconds: float) -> Generator[list[Report], None, None]:
     entries: tuple[DeviceEntry, ...] = ()
-    radio = "bluez"
+    radio: tuple[str, ...] = ("bluez",)
     if (state / settings.FILE).exists():
         loaded = settings.load(state)
         entries, radio = loaded.device, loaded.radio

@@ -27,9 +27,10 @@ from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
 from bedside_agent.operations import DeviceOperations
 from bedside_agent.progress import Progress, patience_ms
-from bedside_agent.radio.central import Central
 from bedside_agent.radio.choice import open_central
-from bedside_agent.radio.deferred import DeferredCentral
+from bedside_agent.radio.mending import Mending, System
+from bedside_agent.radio.radios import Radios
+from bedside_agent.reboots import Reboots
 from bedside_agent.serial.tty_port import open_tty
 from bedside_agent.settings import Settings, load
 from bedside_agent.signals.choice import quiet_hours, signals
@@ -61,6 +62,7 @@ PROBE_SECONDS = 5.0
 BUFFER = "buffer.db"
 IDENTITY = "identity"
 BONDS = "bonds.json"
+REQUESTS = "requests"
 STORE_FAILING = "store_failing"
 """The condition of the alarm that what the hub measures would be lost with the power."""
 
@@ -79,7 +81,7 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
     async with _opened_store(state, memory, settings, kernel) as store, _radio(settings, state / BONDS) as central:
         times = await _time_keeper(kernel, store)
-        agent = Agent(state, settings, times, store, authority, central)
+        agent = Agent(state, settings, times, store, authority, central, System(memory / REQUESTS))
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, memory, {REPORT: agent.answer, **agent.operations.table()}):
             await agent.run(stop, notifier)
@@ -104,7 +106,8 @@ class Agent:
         times: TimeKeeper,
         store: Store,
         authority: Authority,
-        central: Central,
+        central: Radios,
+        system: System,
     ) -> None:
         jitter = random.SystemRandom()
         self._settings = settings
@@ -166,6 +169,7 @@ class Agent:
         self.operations = DeviceOperations(
             self._station, watch, central, lambda: load(state).device, self._intake.quarantining
         )
+        self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 
     async def run(self, stop: asyncio.Event, notifier: Notifier) -> None:
         """Run all parts until `stop` is set."""
@@ -178,6 +182,7 @@ class Agent:
                 self._tick(),
                 self._retain(),
                 self._signaller.run(),
+                self._mending.run(),
             ]
             others = [tasks.create_task(one) for one in background]
             station = tasks.create_task(self._station.run())
@@ -316,6 +321,9 @@ class Agent:
         self._note(kind, EventField("signal", name), EventField("reason", (reason or "")[:1000]))
         log.warning("signals." + kind, extra={"signal": name, "reason": reason or ""})
 
+    def _on_radio(self, kind: str, details: Mapping[str, str]) -> None:
+        self._note(kind, *(EventField(name, value[:1000]) for name, value in details.items()))
+
     def _remind(self, rule: CadenceRule) -> None:
         self._note("measurement_due", EventField("condition", rule.condition))
 
@@ -388,9 +396,8 @@ async def _opened_store(state: Path, memory: Path, settings: Settings, clock: Cl
 
 
 @asynccontextmanager
-async def _radio(settings: Settings, keys: Path) -> AsyncIterator[Central]:
-    """The radio, opened by whoever first needs it."""
-    central = DeferredCentral(lambda: open_central(settings.radio, jitter=random.SystemRandom(), keys=keys))
+async def _radio(settings: Settings, keys: Path) -> AsyncIterator[Radios]:
+    central = await open_central(settings.radio, jitter=random.SystemRandom(), keys=keys)
     try:
         yield central
     finally:

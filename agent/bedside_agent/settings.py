@@ -8,7 +8,7 @@ from typing import Any
 
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.errors import SettingsError
-from bedside_agent.radio.choice import radio_problem
+from bedside_agent.radio.choice import radios_problem
 from bedside_agent.signals.choice import problem as signal_problem
 from bedside_agent.whole_file import write_whole
 from bedside_profiles.bounds import Between
@@ -37,8 +37,9 @@ class Settings:
     broker_port: int = field(metadata={"bounds": Between(1, 65535)})
     """TCP port of the broker's MQTT listener with mutual TLS."""
 
-    radio: str = "bluez"
-    """`bluez`: the computer's own adapter. `bumble:TRANSPORT`: an adapter without a driver, or a simulated one."""
+    radio: tuple[str, ...] = ("bluez",)
+    """`bluez`: the computer's own adapter; `bluez:hci1`: this one of several. `bumble:TRANSPORT`: an adapter without a
+    driver, such as `bumble:usb:0`, or a simulated one. A list of them: a device goes to the one that hears it best."""
 
     connection_slots: int = _whole(5, 1, 32)
     """How many Bluetooth devices an adapter is connected with at a time; the others take turns. Beyond five the usual
@@ -144,6 +145,8 @@ def _scalars(table: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
                 problems.append(f"{name} is missing")
             continue
         value = table[name]
+        if name == "radio":
+            value = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
         bounds = one.metadata.get("bounds")
         problem = _problem(name, value, bounds)
         if problem is None:
@@ -160,6 +163,10 @@ def _problem(name: str, value: object, bounds: Between | None) -> str | None:
         if not bounds.lowest <= value <= bounds.highest:
             return f"{name} is not within {bounds.lowest:g} to {bounds.highest:g}"
         return None
+    if name == "radio":
+        if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+            return "radio is neither a text nor a list of texts"
+        return radios_problem(value)
     if not isinstance(value, str) or not value:
         return f"{name} is not a text"
     if name == "hub_id":
@@ -167,7 +174,7 @@ def _problem(name: str, value: object, bounds: Between | None) -> str | None:
             check_hub_id(value)
         except MalformedError as error:
             return str(error)
-    return radio_problem(value) if name == "radio" else signal_problem(name, value)
+    return signal_problem(name, value)
 
 
 _DEVICE_ID = decoder(DeviceId)

@@ -23,10 +23,11 @@ def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_systemd_reads_the_units_without_a_complaint(tmp_path: Path) -> None:
-    for unit in UNITS.glob("*.service"):
+    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.path")):
         text = unit.read_text().replace("/opt/bedside/current/bin/bedside-agent run", "/bin/true")
+        text = text.replace("/usr/local/lib/bedside/radio-repair", "/bin/true")
         (tmp_path / unit.name).write_text(text)
-    judged = systemd_analyze("verify", "--man=no", *map(str, sorted(tmp_path.glob("*.service"))))
+    judged = systemd_analyze("verify", "--man=no", *map(str, sorted(tmp_path.glob("bedside*"))))
     complaints = [one for one in (judged.stdout + judged.stderr).splitlines() if "bedside" in one]
     assert complaints == []
 
@@ -61,7 +62,9 @@ def test_an_upgrade_touches_nothing_that_the_hub_keeps(wheel: Path, tmp_path: Pa
     assert "bedside-agent init" in first.stdout
     current = root / "opt/bedside/current"
     before = current.readlink()
-    assert (root / "etc/systemd/system/bedside-agent.service").exists()
+    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.path")):
+        assert (root / "etc/systemd/system" / unit.name).exists()
+    assert os.access(root / "usr/local/lib/bedside/radio-repair", os.X_OK)
 
     state = root / "var/lib/bedside"
     state.mkdir(parents=True, mode=0o700)
@@ -91,3 +94,53 @@ def test_what_cannot_be_installed_is_said(tmp_path: Path) -> None:
     assert missing.returncode == 1
     assert missing.stderr.startswith("Error: ")
     assert not (tmp_path / "root").exists()
+
+
+REPAIRS = {
+    "restart-bluetooth": ["restart hciuart.service", "restart bluetooth.service"],
+    "reboot": ["reboot"],
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "up_seconds", "done"),
+    [
+        (["restart-bluetooth"], 100, REPAIRS["restart-bluetooth"]),
+        (["reboot"], 1500, REPAIRS["reboot"]),
+        (["reboot"], 1499, []),
+        (["restart-bluetooth", "reboot"], 9000, REPAIRS["restart-bluetooth"] + REPAIRS["reboot"]),
+        (["remove-everything"], 9000, []),
+        ([], 9000, []),
+    ],
+)
+def test_the_hub_is_answered_and_nothing_else_is_done(
+    tmp_path: Path, asked: list[str], up_seconds: int, done: list[str]
+) -> None:
+    """systemctl is a program of this test that writes down what it is told; a dongle's port is a file."""
+    log, requests = tmp_path / "log", tmp_path / "run/0123/requests"
+    requests.mkdir(parents=True)
+    for request in asked:
+        (requests / request).touch()
+    port = tmp_path / "sys/devices/usb1/1-1"
+    (port / "1-1:1.0/bluetooth/hci0").mkdir(parents=True)
+    (port / "authorized").write_text("1\n")
+    (tmp_path / "sys/class/bluetooth").mkdir(parents=True)
+    (tmp_path / "sys/class/bluetooth/hci0").symlink_to(port / "1-1:1.0/bluetooth/hci0")
+    (port / "1-1:1.0/bluetooth/hci0/device").symlink_to(port / "1-1:1.0")
+    (tmp_path / "uptime").write_text(f"{up_seconds}.25 99.00\n")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "systemctl").write_text(f'#!/bin/sh\n[ "$1" = cat ] || echo "$*" >>{log}\n')
+    (programs / "runuser").write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "BEDSIDE_RUN": str(tmp_path / "run"),
+        "BEDSIDE_SYS": str(tmp_path / "sys"),
+        "BEDSIDE_UPTIME": str(tmp_path / "uptime"),
+    }
+    subprocess.run([UNITS / "radio-repair"], env=environment, capture_output=True, check=True)
+    assert (log.read_text().splitlines() if log.exists() else []) == done
+    assert {path.name for path in requests.iterdir()} == set(asked) - set(REPAIRS)
+    assert (port / "authorized").read_text() == "1\n"

@@ -8,7 +8,8 @@ BlueZ, `bluez_watch` tells what bleak does not.
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bleak import BleakAdapter, BleakScanner
@@ -29,6 +30,7 @@ from bedside_agent.radio.central import (
     RadioUnavailableError,
     Target,
 )
+from bedside_agent.radio.signs import Signs
 
 if TYPE_CHECKING:
     from bedside_agent.radio.bluez_watch import BluezWatch
@@ -39,6 +41,7 @@ FRESH_SECONDS = 3.0
 """How long who was heard counts as there. BlueZ tells of an advertiser once in ten seconds of a scan, and that may have
 fallen into the short pause after a lost link."""
 
+POWER_SECONDS = 20.0
 BOND_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 UNKNOWN_RSSI_DBM = -127
@@ -56,15 +59,23 @@ class Radio(Protocol):
     @property
     def bonds(self) -> Bonds: ...
 
+    async def reset(self) -> None: ...
+
     async def close(self) -> None: ...
 
 
 class BleakCentral:
-    """See `central.Central`. `radio` is None for the platform's own backend."""
+    """See `central.Central`. `radio` is None for the platform's own backend, and then `adapter` is BlueZ's name of one.
 
-    def __init__(self, radio: Radio | None = None) -> None:
+    `name` is what the settings call it.
+    """
+
+    def __init__(self, radio: Radio | None = None, *, adapter: str | None = None, name: str = "") -> None:
+        self.name = name
+        self.signs = Signs()
         self._radio = radio
-        self._watch = _watch_over_bluez(self._on_gone) if radio is None else None
+        self._adapter = adapter
+        self._watch = _watch_over_bluez(self._on_gone, adapter) if radio is None else None
         self._bonds: Bonds | None = _bonds_over_bluez() if radio is None else radio.bonds
         self._links: set[BleakLink] = set()
         self._waiting: dict[asyncio.Future[Found], Target] = {}
@@ -140,7 +151,7 @@ class BleakCentral:
         link = BleakLink(device, on_lost, self._links.discard, client, self._bonds)
         self._links.add(link)
         try:
-            async with self._connecting:
+            async with self._connecting, self._noted("connect"):
                 await self._calmly(link, timeout_seconds)
         except BaseException:
             self._links.discard(link)
@@ -169,6 +180,21 @@ class BleakCentral:
         self._devices.pop(found.address, None)
         self._heard.pop(found.address, None)
 
+    async def restart_scan(self) -> None:
+        """Stop the scan, and begin a new one where somebody searches. Raises `RadioError`."""
+        self._scanner_is_deaf = True
+        await self._scan_while_wanted()
+
+    async def power_cycle(self) -> None:
+        """Switch the adapter off and on; all its connections end. Raises `RadioError`."""
+        if self._radio is not None:
+            await self._radio.reset()
+        elif self._watch is not None:
+            with translated("power-cycle", POWER_SECONDS):
+                async with asyncio.timeout(POWER_SECONDS):
+                    await self._watch.begin()
+                    await self._watch.power_cycle()
+
     async def close(self) -> None:
         """See `central.Central`."""
         async with self._scanner_lock:
@@ -190,28 +216,64 @@ class BleakCentral:
             raise ConnectFailedError(found.address, "never heard by this radio")
         return device
 
-    @property
-    def _scanner_backend(self) -> type[BaseBleakScanner] | None:
-        return None if self._radio is None else self._radio.scanner
+    def _new_scanner(self, *, tells_all: bool) -> BleakScanner:
+        if self._radio is not None:
+            return BleakScanner(self._on_advertisement, backend=self._radio.scanner)
+        # Who is searched for is named once; who says something new in each advertisement is heard out.
+        bluez: BlueZScannerArgs = {"filters": {"DuplicateData": tells_all}}
+        if self._adapter is not None:
+            bluez["adapter"] = self._adapter
+        return BleakScanner(self._on_advertisement, bluez=bluez)
+
+    def _found(self, device: BLEDevice, data: AdvertisementData) -> Found:
+        return Found(
+            device.address,
+            data.local_name or device.name,
+            tuple(data.service_uuids),
+            data.rssi,
+            dict(data.service_data),
+            dict(data.manufacturer_data),
+            adapter=self.name,
+        )
 
     async def _scan_while_wanted(self) -> None:
         """Start the scanner when somebody searches, stop it when nobody does. Only starting can fail."""
         async with self._scanner_lock:
             if self._scanner_is_deaf or (self._listening and not self._scanner_tells_all):
                 await self._stop_scanner()
-            wanted = bool(self._waiting or self._listening)
-            if wanted and self._scanner is None:
-                with translated("start of the scan", SCAN_START_SECONDS):
-                    if self._watch is not None:
-                        await self._watch.begin()
-                    # Who is searched for is named once; who says something new in each advertisement is heard out.
-                    everything: BlueZScannerArgs = {"filters": {"DuplicateData": bool(self._listening)}}
-                    scanner = BleakScanner(self._on_advertisement, bluez=everything, backend=self._scanner_backend)
-                    async with asyncio.timeout(SCAN_START_SECONDS):
-                        await scanner.start()
-                    self._scanner, self._scanner_tells_all = scanner, bool(self._listening)
-            elif not wanted:
+            if self._is_wanted and self._scanner is None:
+                async with self._noted("scan"):
+                    tells_all = bool(self._listening)
+                    self._scanner = await self._started_scanner(tells_all=tells_all)
+                    self._scanner_tells_all = tells_all
+            if self._is_wanted:
+                self.signs.searching(asyncio.get_running_loop().time())
+            else:
                 await self._stop_scanner()
+
+    @property
+    def _is_wanted(self) -> bool:
+        return bool(self._waiting or self._listening)
+
+    async def _started_scanner(self, *, tells_all: bool) -> BleakScanner:
+        with translated("start of the scan", SCAN_START_SECONDS):
+            if self._watch is not None:
+                await self._watch.begin()
+            scanner = self._new_scanner(tells_all=tells_all)
+            async with asyncio.timeout(SCAN_START_SECONDS):
+                await scanner.start()
+            return scanner
+
+    @asynccontextmanager
+    async def _noted(self, what: str) -> AsyncIterator[None]:
+        """How it went is a sign of how the adapter is."""
+        loop = asyncio.get_running_loop()
+        try:
+            yield
+        except RadioError as error:
+            self.signs.failed(what, error, loop.time())
+            raise
+        self.signs.went_well(what, loop.time())
 
     def _taken(self) -> frozenset[str]:
         """The addresses that somebody here is connected with, or about to be."""
@@ -237,12 +299,17 @@ class BleakCentral:
             now = await self._watch.connected() - self._taken()
             if not now:
                 return None
-            for device in await (await BleakAdapter.get()).get_connected_devices([target.service_uuid]):
-                found = Found(device.address, device.name, (target.service_uuid,), UNKNOWN_RSSI_DBM)
+            for device in await (await self._bleak_adapter()).get_connected_devices([target.service_uuid]):
+                found = Found(device.address, device.name, (target.service_uuid,), UNKNOWN_RSSI_DBM, adapter=self.name)
                 if device.address in now and target.matches(found):
                     self._devices[found.address] = device
                     return found
         return None
+
+    async def _bleak_adapter(self) -> BleakAdapter:
+        return await (
+            BleakAdapter.get() if self._adapter is None else BleakAdapter.get(bluez={"adapter": self._adapter})
+        )
 
     async def _calmly(self, link: "BleakLink", timeout_seconds: float) -> None:
         """Connect in a task of its own: clearing up after an attempt must end even if whoever asked is cancelled twice.
@@ -266,12 +333,14 @@ class BleakCentral:
                 link.end()
         if address is not None:
             return
+        error = RadioUnavailableError(reason)
+        self.signs.failed("scan", error, asyncio.get_running_loop().time())
         self._scanner_is_deaf = True
         self._heard.clear()
         futures: list[asyncio.Future[Any]] = [*self._waiting, *self._listening]
         for future in futures:
             if not future.done():
-                future.set_exception(RadioUnavailableError(reason))
+                future.set_exception(error)
 
     async def _give_up_silent_scanner(self, seconds: float) -> None:
         """A scanner that heard nobody at all may be one whose adapter has stopped listening: start anew."""
@@ -291,7 +360,8 @@ class BleakCentral:
 
     def _on_advertisement(self, device: BLEDevice, data: AdvertisementData) -> None:
         self._heard_at = asyncio.get_running_loop().time()
-        found = _found(device, data)
+        found = self._found(device, data)
+        self.signs.heard(self._heard_at)
         for hear in self._listening.values():
             hear(found)
         if found.address in self._taken():
@@ -303,13 +373,13 @@ class BleakCentral:
                 future.set_result(found)
 
 
-def _watch_over_bluez(on_gone: Callable[[str, str | None], None]) -> "BluezWatch | None":
+def _watch_over_bluez(on_gone: Callable[[str, str | None], None], adapter: str | None) -> "BluezWatch | None":
     if sys.platform != "linux":
         return None
     # There is no D-Bus elsewhere, and a hub with a radio of its own does without it.
     from bedside_agent.radio.bluez_watch import BluezWatch
 
-    return BluezWatch(on_gone)
+    return BluezWatch(on_gone, adapter)
 
 
 def _bonds_over_bluez() -> Bonds | None:
@@ -327,14 +397,3 @@ async def _taken_back(link: BleakLink, attempt: asyncio.Task[None]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         with contextlib.suppress(RadioError):
             await link.disconnect(timeout_seconds=TAKE_BACK_SECONDS)
-
-
-def _found(device: BLEDevice, data: AdvertisementData) -> Found:
-    return Found(
-        device.address,
-        data.local_name or device.name,
-        tuple(data.service_uuids),
-        data.rssi,
-        dict(data.service_data),
-        dict(data.manufacturer_data),
-    )

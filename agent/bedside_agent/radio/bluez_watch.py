@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from dbus_fast import AuthError, BusType, Message, MessageType
+from dbus_fast import AuthError, BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 ANSWER_SECONDS = 5.0
@@ -28,10 +28,14 @@ _RULES = (
 
 
 class BluezWatch:
-    """`on_gone` is told a reason, and the address of the one device that is concerned; None when all are."""
+    """`on_gone` is told a reason, and the address of the one device that is concerned; None when all are.
 
-    def __init__(self, on_gone: Callable[[str, str | None], None]) -> None:
+    `adapter` is the name of the one that is watched, such as `hci1`; None for all that there are.
+    """
+
+    def __init__(self, on_gone: Callable[[str, str | None], None], adapter: str | None = None) -> None:
         self._on_gone = on_gone
+        self._root = "/org/bluez/" if adapter is None else f"/org/bluez/{adapter}"
         self._bus: MessageBus | None = None
         self._ending: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
@@ -66,9 +70,29 @@ class BluezWatch:
         if self._bus is None:
             return frozenset()
         async with asyncio.timeout(ANSWER_SECONDS):
-            objects = await _call(self._bus, "GetManagedObjects", destination=_BLUEZ, path="/", interface=_OBJECTS)
-        devices = [interfaces[_DEVICE] for interfaces in objects[0].values() if _DEVICE in interfaces]
+            objects = await self._objects(self._bus)
+        devices = [interfaces[_DEVICE] for interfaces in objects.values() if _DEVICE in interfaces]
         return frozenset(device["Address"].value for device in devices if device["Connected"].value)
+
+    async def power_cycle(self) -> None:
+        """Switch the adapter off and on, without a limit of time. Raises as `begin`, and when BlueZ refuses."""
+        if self._bus is None:
+            return
+        adapters = [path for path, interfaces in (await self._objects(self._bus)).items() if _ADAPTER in interfaces]
+        if not adapters:
+            raise ConnectionError("there is no adapter")
+        for path in adapters:
+            for on in (False, True):
+                body = [_ADAPTER, "Powered", Variant("b", on)]
+                await _call(self._bus, "Set", "ssv", body, destination=_BLUEZ, path=path, interface=_PROPERTIES)
+
+    async def _objects(self, bus: MessageBus) -> dict[str, Any]:
+        """BlueZ's objects that belong to the adapter, by their paths."""
+        (objects,) = await _call(bus, "GetManagedObjects", destination=_BLUEZ, path="/", interface=_OBJECTS)
+        return {path: interfaces for path, interfaces in objects.items() if self._is_mine(path)}
+
+    def _is_mine(self, path: str) -> bool:
+        return f"{path}/".startswith(self._root if self._root.endswith("/") else f"{self._root}/")
 
     async def close(self) -> None:
         """Watch no more; nothing is told of it."""
@@ -94,12 +118,16 @@ class BluezWatch:
                 self._on_gone("bluetoothd left the bus", None)
         elif message.member == "InterfacesRemoved":
             path, interfaces = message.body
+            if not self._is_mine(path):
+                return
             if _ADAPTER in interfaces:
                 self._on_gone("the adapter was removed", None)
             elif _DEVICE in interfaces:
                 self._on_gone("bluetoothd forgot the device", _address(path))
         elif message.member == "PropertiesChanged":
             interface, changed, _ = message.body
+            if not self._is_mine(message.path or ""):
+                return
             if interface == _ADAPTER and "Powered" in changed and not changed["Powered"].value:
                 self._on_gone("the adapter was switched off", None)
 
@@ -108,7 +136,7 @@ async def _call(
     bus: MessageBus,
     member: str,
     signature: str = "",
-    body: list[str] | None = None,
+    body: list[Any] | None = None,
     *,
     destination: str = "org.freedesktop.DBus",
     path: str = "/org/freedesktop/DBus",

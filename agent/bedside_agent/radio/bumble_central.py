@@ -76,6 +76,7 @@ class BumbleRadio:
         self._jitter = jitter
         self._device: Device | None = None
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._resetting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._why = "not opened yet"
         self._listeners: set[Callable[[Advertisement], None]] = set()
         self._clients: set[BumbleClient] = set()
@@ -91,6 +92,11 @@ class BumbleRadio:
     async def tried(self) -> None:
         """Return when the first attempt to open the transport has succeeded or failed."""
         await self._tried.wait()
+
+    async def reset(self) -> None:
+        """Close the transport and open it again, which resets the controller."""
+        if not self._resetting.done():
+            self._resetting.set_result(None)
 
     async def close(self) -> None:
         """End all connections and give the transport back."""
@@ -195,7 +201,12 @@ class BumbleRadio:
                 try:
                     await self._power_on(transport)
                     failures = 0
-                    await transport.source.terminated
+                    self._resetting = asyncio.get_running_loop().create_future()
+                    lost = transport.source.terminated
+                    ends: set[asyncio.Future[Any]] = {lost, self._resetting}
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    if lost.done():
+                        lost.result()
                     self._why = "the transport was lost"
                 except (OSError, TimeoutError, core.BaseBumbleError) as error:
                     self._why = f"the controller does not answer: {error}"

@@ -266,18 +266,18 @@ async def test_a_search_goes_on_when_the_transport_comes_back_under_it(air: Air,
         assert (await search).address == OXIMETER
 
 
-@pytest.mark.parametrize("setting", ["", "hci0", "bumble:", "BlueZ"])
+@pytest.mark.parametrize("setting", ["", "hci0", "bumble:", "BlueZ", "bluez:", "bluez:1", "bluez:hci"])
 async def test_a_radio_setting_that_means_nothing(setting: str) -> None:
     assert radio_problem(setting) is not None
     with pytest.raises(ValueError, match="say bluez"):
-        await open_central(setting, jitter=random.Random(1))
+        await open_central([setting], jitter=random.Random(1))
 
 
 async def test_a_radio_that_is_not_there_yet_is_waited_for(air: Air, oximeter: PulseOximeter) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    central = await open_central(f"bumble:tcp-client:127.0.0.1:{port}", jitter=random.Random(1))
+    central = await open_central([f"bumble:tcp-client:127.0.0.1:{port}"], jitter=random.Random(1))
     with pytest.raises(RadioUnavailableError):
         await central.find(ADDRESSED, timeout_seconds=5)
     server = await AdapterServer.start(air, port)
@@ -298,7 +298,7 @@ async def test_a_radio_that_is_not_there_yet_is_waited_for(air: Air, oximeter: P
 
 async def test_a_machine_without_bluez_has_no_radio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/no-bus")
-    central = await open_central("bluez", jitter=random.Random(1))
+    central = await open_central(["bluez"], jitter=random.Random(1))
     with pytest.raises(RadioUnavailableError):
         await central.find(ADDRESSED, timeout_seconds=5)
     with pytest.raises(RadioUnavailableError):

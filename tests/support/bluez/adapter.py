@@ -37,6 +37,13 @@ class HostAdapter(ServiceInterface):
         self._temporary_seconds = temporary_seconds
         self._on = True
         self._here = True
+        self.is_wedged = False
+        """It refuses every scan and connection with InProgress, until it is switched off and on."""
+        self.is_deaf = False
+        """It scans and hears nobody, until it is switched off and on."""
+        self.is_broken = False
+        """Switching it off and on does not help either of them."""
+        self.switched = 0
         self._searching: set[str] = set()
         self._filters: dict[str, dict[str, Any]] = {}
         self._told_at: dict[str, float] = {}
@@ -49,6 +56,11 @@ class HostAdapter(ServiceInterface):
     def powered(self) -> bool:
         """Whether it may be used."""
         return self._on
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is refused with InProgress."""
+        return self.is_wedged
 
     @property
     def keys(self) -> KeyStore:
@@ -103,7 +115,7 @@ class HostAdapter(ServiceInterface):
         if not self._on:
             raise not_ready()
         caller = CALLER.get()
-        if caller in self._searching:
+        if self.is_wedged or caller in self._searching:
             raise in_progress()
         self._searching.add(caller)
         self._told_at.clear()
@@ -140,7 +152,7 @@ class HostAdapter(ServiceInterface):
             await self._radio.stop_scanning()
 
     def _on_advertisement(self, advertisement: Advertisement) -> None:
-        if not self._on or not self._searching:
+        if not self._on or not self._searching or self.is_deaf:
             return
         path = f"{self.path}/dev_{advertisement.address.to_string(False).replace(':', '_')}"
         now = asyncio.get_running_loop().time()
@@ -197,6 +209,9 @@ class HostAdapter(ServiceInterface):
 
     async def _switch(self, on: bool) -> None:
         self._on = on
+        self.switched += 1
+        if not self.is_broken:
+            self.is_wedged = self.is_deaf = False
         if not on:
             self._searching.clear()
             await self._scan_while_wanted()

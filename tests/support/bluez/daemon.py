@@ -63,6 +63,12 @@ class Daemon:
         assert reply is RequestNameReply.PRIMARY_OWNER, "somebody else is org.bluez on this bus"
         return daemon
 
+    @property
+    def adapter(self) -> HostAdapter:
+        """The adapter that is plugged in."""
+        assert self._adapter is not None
+        return self._adapter
+
     async def stop(self) -> None:
         """Leave the bus and the adapter as a process does that ends."""
         self._bus.disconnect()

@@ -45,6 +45,9 @@ class Adapter(Protocol):
     def powered(self) -> bool: ...
 
     @property
+    def busy(self) -> bool: ...
+
+    @property
     def keys(self) -> KeyStore: ...
 
     async def connect(self, address: hci.Address) -> Connection: ...
@@ -154,7 +157,7 @@ class RemoteDevice(ServiceInterface):
     async def connect(self) -> None:
         if self._connection is not None:
             return
-        if self._attempt is not None:
+        if self._attempt is not None or self._adapter.busy:
             raise in_progress()
         if not self._adapter.powered:
             raise not_ready()

@@ -39,6 +39,22 @@ async def bluez_central(
 
 
 @asynccontextmanager
+async def faulty_bluez(air: Air) -> AsyncIterator[tuple[BleakCentral, Daemon]]:
+    """A central as a Pi has it, and the bluetoothd whose adapter can be made to fail."""
+    require_dbus()
+    server = await AdapterServer.start(air, 0)
+    async with _system_bus():
+        daemon = await Daemon.start(server.port)
+        central = BleakCentral(name="bluez")
+        try:
+            yield central, daemon
+        finally:
+            await central.close()
+            await daemon.stop()
+    await server.stop()
+
+
+@asynccontextmanager
 async def killable_bluez(air: Air) -> AsyncIterator["BluezProcess"]:
     """A bluetoothd of its own on a bus of its own; `DBUS_SYSTEM_BUS_ADDRESS` names it meanwhile."""
     require_dbus()

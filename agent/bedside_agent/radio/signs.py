@@ -1,0 +1,96 @@
+"""How one adapter is, told by what was tried with it and what was heard: pure, with the time passed in (seconds).
+
+An adapter that is wedged does not say so. It refuses (InProgress, NotReady, an object that is gone), it answers
+nothing, or it lets the scan run and hears nobody.
+"""
+
+from dataclasses import dataclass, field
+
+from bedside_agent.radio.central import CallTimedOutError, RadioBusyError, RadioError, RadioUnavailableError
+
+FAILING_SECONDS = 20.0
+"""So long an adapter may fail before it is helped: bluetoothd is back after a restart within seconds."""
+
+SILENT_SECONDS = 90.0
+"""So long a scan may hear nobody at all. Phones, watches and televisions of the house are heard too."""
+
+STALE_SECONDS = 90.0
+"""After so long without a new sign an old one says nothing: nobody searched or connected meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`since` when, and `reason` is one sentence for a technician. `is_silence`: nothing fails, and nobody is heard."""
+
+    since: float
+    reason: str
+    is_silence: bool
+
+
+@dataclass(slots=True)
+class _Failing:
+    since: float
+    last: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Signs:
+    """What is known of one adapter."""
+
+    heard_at: float = float("-inf")
+    well_at: float = float("-inf")
+    """When something last went well: somebody was heard, a scan began, a connection came about."""
+    _searching_since: float | None = None
+    _searched_at: float = float("-inf")
+    _failing: dict[str, _Failing] = field(default_factory=dict)
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether this adapter ever heard anybody since the program began."""
+        return self.heard_at > float("-inf")
+
+    def heard(self, now: float) -> None:
+        """Somebody advertised."""
+        self.heard_at = now
+
+    def searching(self, now: float) -> None:
+        """The scan runs, for somebody who searches."""
+        if self._searching_since is None or now > self._searched_at + STALE_SECONDS:
+            self._searching_since = now
+        self._searched_at = now
+
+    def went_well(self, what: str, now: float) -> None:
+        """`what` is `scan` or `connect`."""
+        self._failing.pop(what, None)
+        self.well_at = now
+
+    def failed(self, what: str, error: RadioError, now: float) -> None:
+        """An error that is the device's own says nothing of the adapter."""
+        if not isinstance(error, RadioBusyError | RadioUnavailableError | CallTimedOutError):
+            return
+        known = self._failing.get(what)
+        if known is None or now > known.last + STALE_SECONDS:
+            self._failing[what] = _Failing(now, now, error.reason)
+        else:
+            known.last = now
+
+    def is_failing(self, now: float) -> bool:
+        """Whether the last of what was tried failed, however short a time ago that began."""
+        return bool(self._fresh(now))
+
+    def _fresh(self, now: float) -> list[_Failing]:
+        return [one for one in self._failing.values() if now <= one.last + STALE_SECONDS]
+
+    def trouble(self, now: float) -> Trouble | None:
+        """What is wrong with the adapter now; None when nothing is known to be."""
+        failing = self._fresh(now)
+        longest = min(failing, key=lambda one: one.since, default=None)
+        if longest is not None and now >= longest.since + FAILING_SECONDS:
+            return Trouble(longest.since, longest.reason, is_silence=False)
+        if failing or self._searching_since is None or now > self._searched_at + STALE_SECONDS:
+            return None
+        silent_since = max(self.heard_at, self._searching_since)
+        if now >= silent_since + SILENT_SECONDS:
+            return Trouble(silent_since, f"the scan has heard nobody for {SILENT_SECONDS:g} s", is_silence=True)
+        return None
