@@ -119,7 +119,9 @@ def _searching_alone(state: Path, seconds: float) -> Generator[list[Report], Non
             runner.run(reports.aclose())
 
 
-async def _scanning_alone(radio: str, entries: tuple[DeviceEntry, ...], seconds: float) -> AsyncGenerator[Report, None]:
+async def _scanning_alone(
+    radio: tuple[str, ...], entries: tuple[DeviceEntry, ...], seconds: float
+) -> AsyncGenerator[Report, None]:
     central = await open_central(radio, jitter=random.SystemRandom())
     try:
         async with aclosing(scanning(central, entries, seconds)) as reports:

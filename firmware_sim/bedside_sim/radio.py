@@ -66,8 +66,16 @@ class Air(link.LocalLink):
         self.add_controller(returned)
 
 
+NEAR_DBM = -50
+
+
 class VirtualController(controller.Controller):
-    """A controller that can take a connection attempt back, and that Linux is content with."""
+    """A controller that can take a connection attempt back, and that Linux is content with.
+
+    `hears_dbm` is how strong it hears everybody; upstream, -50 dBm always.
+    """
+
+    hears_dbm = NEAR_DBM
 
     def on_hci_le_create_connection_cancel_command(self, _command: Any) -> hci.HCI_StatusReturnParameters:
         """End the pending attempt; upstream answers success and lets it pend, so that every later one is refused."""
@@ -111,15 +119,20 @@ class VirtualController(controller.Controller):
                 supervision_timeout=packet.supervision_timeout,
                 central_clock_accuracy=packet.central_clock_accuracy,
             )
+        reports = (hci.HCI_LE_Advertising_Report_Event, hci.HCI_LE_Extended_Advertising_Report_Event)
+        if isinstance(packet, reports) and self.hears_dbm != NEAR_DBM:
+            for report in packet.reports:
+                report.rssi = self.hears_dbm
         super().send_hci_packet(packet)
 
 
 class _AdapterSocket(StreamPacketSource):
     """One TCP connection is one adapter plugged in; its end is the adapter pulled out, links and all."""
 
-    def __init__(self, air: Air, sockets: "set[_AdapterSocket]") -> None:
+    def __init__(self, air: Air, sockets: "set[_AdapterSocket]", hears_dbm: int) -> None:
         super().__init__()
         self._air = air
+        self._hears_dbm = hears_dbm
         self._sockets = sockets
         self._transport: asyncio.Transport | None = None
         self._controller: VirtualController | None = None
@@ -130,6 +143,7 @@ class _AdapterSocket(StreamPacketSource):
         self._controller = VirtualController(
             "adapter", self, StreamPacketSink(transport), self._air, hci.Address(f"{ADAPTER_ADDRESS}/P")
         )
+        self._controller.hears_dbm = self._hears_dbm
         self._sockets.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -151,11 +165,11 @@ class AdapterServer:
         self._sockets = sockets
 
     @classmethod
-    async def start(cls, air: Air, port: int) -> "AdapterServer":
-        """Listen on 127.0.0.1; `port` 0 takes a free one."""
+    async def start(cls, air: Air, port: int, *, hears_dbm: int = NEAR_DBM) -> "AdapterServer":
+        """Listen on 127.0.0.1; `port` 0 takes a free one. `hears_dbm` is how strong it hears everybody."""
         sockets: set[_AdapterSocket] = set()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _AdapterSocket(air, sockets), "127.0.0.1", port)
+        server = await loop.create_server(lambda: _AdapterSocket(air, sockets, hears_dbm), "127.0.0.1", port)
         return cls(server, sockets)
 
     @property

@@ -104,3 +104,20 @@ def test_every_setting_says_what_it_is_for() -> None:
         and isinstance(after.value, ast.Constant)
     }
     assert documented == {one.name for one in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"bluez:hci1"', ("bluez:hci1",)),
+        ('["bluez:hci0", "bumble:usb:0"]', ("bluez:hci0", "bumble:usb:0")),
+    ],
+)
+def test_one_radio_or_several(written: str, read: tuple[str, ...]) -> None:
+    assert parse(GOOD.replace('radio = "bluez"', f"radio = {written}")).radio == read
+
+
+@pytest.mark.parametrize("written", ["[]", "3", "[3]", '["bluez", "bluez:hci0"]', '["bluez:hci0", "bluez:hci0"]', '""'])
+def test_radios_that_do_not_go_together(written: str) -> None:
+    with pytest.raises(SettingsError, match="radio"):
+        parse(GOOD.replace('radio = "bluez"', f"radio = {written}"))

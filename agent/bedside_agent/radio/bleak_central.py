@@ -30,7 +30,7 @@ from bedside_agent.radio.central import (
     RadioUnavailableError,
     Target,
 )
-from bedside_agent.radio.signs import Signs
+from bedside_agent.radio.signs import CONNECT, SCAN, Signs
 
 if TYPE_CHECKING:
     from bedside_agent.radio.bluez_watch import BluezWatch
@@ -151,7 +151,7 @@ class BleakCentral:
         link = BleakLink(device, on_lost, self._links.discard, client, self._bonds)
         self._links.add(link)
         try:
-            async with self._connecting, self._noted("connect"):
+            async with self._connecting, self._noted(CONNECT):
                 await self._calmly(link, timeout_seconds)
         except BaseException:
             self._links.discard(link)
@@ -242,7 +242,7 @@ class BleakCentral:
             if self._scanner_is_deaf or (self._listening and not self._scanner_tells_all):
                 await self._stop_scanner()
             if self._is_wanted and self._scanner is None:
-                async with self._noted("scan"):
+                async with self._noted(SCAN):
                     tells_all = bool(self._listening)
                     self._scanner = await self._started_scanner(tells_all=tells_all)
                     self._scanner_tells_all = tells_all
@@ -334,7 +334,7 @@ class BleakCentral:
         if address is not None:
             return
         error = RadioUnavailableError(reason)
-        self.signs.failed("scan", error, asyncio.get_running_loop().time())
+        self.signs.failed(SCAN, error, asyncio.get_running_loop().time())
         self._scanner_is_deaf = True
         self._heard.clear()
         futures: list[asyncio.Future[Any]] = [*self._waiting, *self._listening]

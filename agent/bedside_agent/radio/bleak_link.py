@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -33,6 +34,9 @@ from bedside_agent.radio.central import (
 )
 
 INSUFFICIENT_AUTHENTICATION = 0x05
+ATT_HEADER_BYTES = 3
+
+log = logging.getLogger(__name__)
 
 _WRITES = frozenset({"write", "write-without-response"})
 
@@ -118,6 +122,7 @@ class BleakLink:
                     await self._client.connect(timeout=2 * timeout_seconds)
         except (LinkLostError, CallTimedOutError) as error:
             raise ConnectFailedError(self.address, error.reason) from error
+        log.debug("radio.connected", extra={"address": self.address, "mtu_bytes": self._mtu_bytes()})
 
     def offers(self, characteristic: str) -> bool:
         """See `central.Link`."""
@@ -195,6 +200,15 @@ class BleakLink:
             if isinstance(cause, BleakDBusError) and cause.dbus_error == _UNKNOWN_OBJECT:
                 raise LinkLostError(error.reason) from cause
             raise
+
+    def _mtu_bytes(self) -> int | None:
+        """What both sides agreed on; None where it is not told, as by BlueZ before 5.62.
+
+        bleak itself asks BlueZ for it only when it is told to, and warns otherwise.
+        """
+        services = self._client.services if self._stands() else ()
+        told = [one.max_write_without_response_size for service in services for one in service.characteristics]
+        return max(told) + ATT_HEADER_BYTES if told else None
 
     @asynccontextmanager
     async def _explained(self, operation: str, seconds: float) -> AsyncIterator[None]:

@@ -25,7 +25,7 @@ from bumble.core import AdvertisingData
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.transport import open_transport
-from bumble.transport.common import Transport
+from bumble.transport.common import Transport, TransportLostError
 
 from bedside_agent.radio.bumble_bonds import BumbleBonds
 from bedside_agent.radio.bumble_client import BumbleClient, uuid_text
@@ -147,6 +147,9 @@ class BumbleRadio:
                 return task.result()
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(error.error_code) from error
+        except TransportLostError as error:
+            why = f"the transport was lost: {error}"
+            raise BleakBluetoothNotAvailableError(why, BleakBluetoothNotAvailableReason.UNKNOWN) from error
         except core.BaseBumbleError as error:
             raise BleakError(f"{type(error).__name__}: {error}") from error
         finally:

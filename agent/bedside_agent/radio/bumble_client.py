@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -22,8 +21,6 @@ from bedside_agent.radio.central import KeyRefusedError, PairingFailedError
 
 MTU = 517
 _KEY_REFUSED = frozenset({hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR, hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR})
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -92,8 +89,7 @@ class BumbleClient(BaseBleakClient):
             try:
                 self._peer = Peer(connection)
                 await self._encrypt(connection)
-                mtu = await self._answer(self._peer.request_mtu(MTU))
-                log.debug("radio.mtu", extra={"address": self.address, "bytes": mtu})
+                await self._answer(self._peer.request_mtu(MTU))
                 if pair:
                     await self.pair()
                 await self._discover(self._peer)

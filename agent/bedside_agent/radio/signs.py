@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from bedside_agent.radio.central import CallTimedOutError, RadioBusyError, RadioError, RadioUnavailableError
 
+SCAN, CONNECT = "scan", "connect"
+
 FAILING_SECONDS = 20.0
 """So long an adapter may fail before it is helped: bluetoothd is back after a restart within seconds."""
 
@@ -61,13 +63,13 @@ class Signs:
         self._searched_at = now
 
     def went_well(self, what: str, now: float) -> None:
-        """`what` is `scan` or `connect`."""
+        """`what` is `SCAN` or `CONNECT`."""
         self._failing.pop(what, None)
         self.well_at = now
 
     def failed(self, what: str, error: RadioError, now: float) -> None:
-        """An error that is the device's own says nothing of the adapter."""
-        if not isinstance(error, RadioBusyError | RadioUnavailableError | CallTimedOutError):
+        """No device has a part in a scan; of a connection, an error that is the device's own says nothing."""
+        if what != SCAN and not isinstance(error, RadioBusyError | RadioUnavailableError | CallTimedOutError):
             return
         known = self._failing.get(what)
         if known is None or now > known.last + STALE_SECONDS:

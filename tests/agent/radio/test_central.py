@@ -1,6 +1,7 @@
 """bleak, unchanged, over a virtual adapter: what our words for it promise."""
 
 import asyncio
+import logging
 import random
 import socket
 from pathlib import Path
@@ -325,3 +326,13 @@ async def test_a_scanner_that_hears_nobody_is_started_anew(
     assert len(starts) == 2
     oximeter.reappear()
     assert (await patient).address == OXIMETER
+
+
+async def test_what_was_agreed_for_a_connection_is_shown_to_a_technician(
+    central: BleakCentral, oximeter: PulseOximeter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bedside_agent")
+    await connected(central)
+    (record,) = [one for one in caplog.records if one.getMessage() == "radio.connected"]
+    assert vars(record)["address"] == OXIMETER
+    assert vars(record)["mtu_bytes"] == 517

@@ -16,7 +16,6 @@ from tests.support.bluez.device import RemoteDevice
 from tests.support.bluez.gatt import CALLER, READ, Strings
 from tests.support.bluez.refusals import in_progress, not_ready, refusal
 
-ADAPTER_PATH = "/org/bluez/hci0"
 SCAN_PERIOD_SECONDS = 10.24
 """A device is told of once in so long, as the kernel's filter of duplicates has it, unless they are asked for."""
 
@@ -27,9 +26,11 @@ class HostAdapter(ServiceInterface):
     `temporary_seconds`: a device that is neither connected nor heard for so long is removed from the bus.
     """
 
-    def __init__(self, bus: MessageBus, radio: Device, agents: AgentManager, *, temporary_seconds: float) -> None:
+    def __init__(
+        self, bus: MessageBus, radio: Device, agents: AgentManager, *, path: str, temporary_seconds: float
+    ) -> None:
         super().__init__("org.bluez.Adapter1")
-        self.path = ADAPTER_PATH
+        self.path = path
         self.exported: set[str] = set()
         self._bus = bus
         self._radio = radio

@@ -9,6 +9,7 @@ until it is killed.
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 
 from bumble import hci
 from bumble.device import Device, DeviceConfiguration
@@ -22,7 +23,7 @@ from tests.support.bluez.adapter import HostAdapter
 from tests.support.bluez.agents import MANAGER_PATH, AgentManager
 from tests.support.bluez.gatt import CALLER
 
-OWN_ADDRESS = "C0:BE:D5:1D:E0:02"
+OWN_ADDRESSES = ("C0:BE:D5:1D:E0:02", "C0:BE:D5:1D:E0:03")
 TEMPORARY_SECONDS = 30.0
 REOPEN_SECONDS = 0.05
 
@@ -30,25 +31,28 @@ REOPEN_SECONDS = 0.05
 class Daemon:
     """Make it with `start`; it owns `org.bluez` until `stop`. There may be one on a bus."""
 
-    def __init__(self, bus: MessageBus, hci_port: int, temporary_seconds: float) -> None:
+    def __init__(self, bus: MessageBus, hci_ports: Sequence[int], temporary_seconds: float) -> None:
         self._bus = bus
-        self._hci_port = hci_port
         self._temporary_seconds = temporary_seconds
-        self._adapter: HostAdapter | None = None
+        self._adapters: dict[str, HostAdapter] = {}
         self._agents = AgentManager(bus)
         self._keys = MemoryKeyStore()
-        self._up = asyncio.Event()
+        self._up = {f"hci{place}": asyncio.Event() for place in range(len(hci_ports))}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._keeping = asyncio.create_task(self._keep_adapter())
+        self._keeping = [
+            asyncio.create_task(self._keep_adapter(f"hci{place}", port, OWN_ADDRESSES[place]))
+            for place, port in enumerate(hci_ports)
+        ]
 
     @classmethod
-    async def start(cls, hci_port: int, *, temporary_seconds: float = TEMPORARY_SECONDS) -> "Daemon":
-        """It is on the bus with its adapter powered on. The adapter is HCI over TCP on this machine."""
+    async def start(cls, *hci_ports: int, temporary_seconds: float = TEMPORARY_SECONDS) -> "Daemon":
+        """It is on the bus with its adapters powered on: hci0 and so on, each HCI over TCP on this machine."""
         bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
-        daemon = cls(bus, hci_port, temporary_seconds)
+        daemon = cls(bus, hci_ports, temporary_seconds)
         bus.export(MANAGER_PATH, daemon._agents)
         bus.add_message_handler(daemon._before)
-        await daemon._up.wait()
+        for up in daemon._up.values():
+            await up.wait()
         await bus.call(
             Message(
                 destination="org.freedesktop.DBus",
@@ -65,9 +69,8 @@ class Daemon:
 
     @property
     def adapter(self) -> HostAdapter:
-        """The adapter that is plugged in."""
-        assert self._adapter is not None
-        return self._adapter
+        """The first adapter, which is plugged in."""
+        return self._adapters["hci0"]
 
     async def stop(self) -> None:
         """Leave the bus and the adapter as a process does that ends."""
@@ -76,46 +79,50 @@ class Daemon:
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
         if self._leaving:
             await asyncio.wait(self._leaving)
-        self._keeping.cancel()
-        await asyncio.wait({self._keeping})
+        for keeping in self._keeping:
+            keeping.cancel()
+        await asyncio.wait(self._keeping)
 
     def _before(self, message: Message) -> None:
         """Who calls, and whether what is called exists; who has left the bus."""
         if message.message_type is MessageType.METHOD_CALL and message.sender is not None:
             CALLER.set(message.sender)
-            known = self._adapter.exported if self._adapter is not None else set()
+            known = {path for adapter in self._adapters.values() for path in adapter.exported}
             if (message.path or "").startswith("/org/bluez/") and message.path not in known:
                 raise DBusError("org.freedesktop.DBus.Error.UnknownObject", f"{message.path} does not exist")
-        elif message.member == "NameOwnerChanged" and self._adapter is not None and not message.body[2]:
+        elif message.member == "NameOwnerChanged" and not message.body[2]:
             self._agents.forget(message.body[0])
-            task = asyncio.create_task(self._adapter.forget_program(message.body[0]))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            for adapter in self._adapters.values():
+                task = asyncio.create_task(adapter.forget_program(message.body[0]))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
 
-    async def _keep_adapter(self) -> None:
+    async def _keep_adapter(self, name: str, hci_port: int, address: str) -> None:
         """Plugged in, unplugged and plugged in again: its objects come and go with the transport."""
         while True:
             with contextlib.suppress(OSError):
-                transport = await open_transport(f"tcp-client:127.0.0.1:{self._hci_port}")
+                transport = await open_transport(f"tcp-client:127.0.0.1:{hci_port}")
                 try:
-                    await self._serve(transport)
+                    await self._serve(transport, name, address)
                 finally:
                     await transport.close()
             await asyncio.sleep(REOPEN_SECONDS)
 
-    async def _serve(self, transport: Transport) -> None:
+    async def _serve(self, transport: Transport, name: str, address: str) -> None:
         host = Host(transport.source, transport.sink)
-        radio = Device(config=DeviceConfiguration(name="hci0", address=hci.Address(OWN_ADDRESS)), host=host)
+        radio = Device(config=DeviceConfiguration(name=name, address=hci.Address(address)), host=host)
         radio.keystore = self._keys
         await radio.power_on()
-        adapter = HostAdapter(self._bus, radio, self._agents, temporary_seconds=self._temporary_seconds)
+        adapter = HostAdapter(
+            self._bus, radio, self._agents, path=f"/org/bluez/{name}", temporary_seconds=self._temporary_seconds
+        )
         adapter.export(adapter.path, adapter)
-        self._adapter = adapter
-        self._up.set()
+        self._adapters[name] = adapter
+        self._up[name].set()
         try:
             await transport.source.terminated
         finally:
-            self._adapter = None
+            del self._adapters[name]
             adapter.unplugged()
 
 

@@ -27,7 +27,7 @@ async def bluez_central(
     """A central as a Pi has it. Its bluetoothd lives in this process, and its adapter is on `air`."""
     require_dbus()
     server = await AdapterServer.start(air, 0)
-    async with _system_bus():
+    async with system_bus():
         daemon = await Daemon.start(server.port, temporary_seconds=temporary_seconds)
         central = BleakCentral()
         try:
@@ -43,7 +43,7 @@ async def faulty_bluez(air: Air) -> AsyncIterator[tuple[BleakCentral, Daemon]]:
     """A central as a Pi has it, and the bluetoothd whose adapter can be made to fail."""
     require_dbus()
     server = await AdapterServer.start(air, 0)
-    async with _system_bus():
+    async with system_bus():
         daemon = await Daemon.start(server.port)
         central = BleakCentral(name="bluez")
         try:
@@ -59,7 +59,7 @@ async def killable_bluez(air: Air) -> AsyncIterator["BluezProcess"]:
     """A bluetoothd of its own on a bus of its own; `DBUS_SYSTEM_BUS_ADDRESS` names it meanwhile."""
     require_dbus()
     server = await AdapterServer.start(air, 0)
-    async with _system_bus():
+    async with system_bus():
         bluez = BluezProcess(server.port)
         await bluez.start()
         try:
@@ -106,7 +106,7 @@ class BluezProcess:
 
 
 @asynccontextmanager
-async def _system_bus() -> AsyncIterator[None]:
+async def system_bus() -> AsyncIterator[None]:
     """A private bus, and afterwards bleak's own connection to it, which bleak keeps for ever, has seen it end."""
     with private_bus():
         witness = await MessageBus(bus_type=BusType.SYSTEM).connect()
