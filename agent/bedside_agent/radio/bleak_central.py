@@ -30,7 +30,7 @@ from bedside_agent.radio.central import (
     RadioUnavailableError,
     Target,
 )
-from bedside_agent.radio.signs import CONNECT, SCAN, Signs
+from bedside_agent.radio.signs import CONNECT, SCAN, Signs, Trouble
 
 if TYPE_CHECKING:
     from bedside_agent.radio.bluez_watch import BluezWatch
@@ -179,6 +179,10 @@ class BleakCentral:
         # BlueZ has forgotten the device with its bond.
         self._devices.pop(found.address, None)
         self._heard.pop(found.address, None)
+
+    def trouble(self, now: float) -> Trouble | None:
+        """What is wrong with the adapter now, on the event loop's clock; None when nothing is known to be."""
+        return self.signs.trouble(now, has_links=bool(self._taken()))
 
     async def restart_scan(self) -> None:
         """Stop the scan, and begin a new one where somebody searches. Raises `RadioError`."""

@@ -25,6 +25,10 @@ class Adapter(Protocol):
     name: str
     signs: Signs
 
+    def trouble(self, now: float) -> Trouble | None:
+        """What is wrong with it now, on the event loop's clock; None when nothing is known to be."""
+        ...
+
     async def restart_scan(self) -> None:
         """Raises `RadioError`."""
         ...
@@ -90,7 +94,7 @@ class Mending:
     async def look_after(self, adapter: Adapter) -> None:
         """Try the next rung for this adapter, if it is due."""
         now = asyncio.get_running_loop().time()
-        trouble = adapter.signs.trouble(now)
+        trouble = adapter.trouble(now)
         next_step = step(self._climbs.get(adapter.name, GROUND), adapter.signs, trouble, now)
         self._climbs[adapter.name] = next_step.climb
         if next_step.is_over:
@@ -132,7 +136,7 @@ class Mending:
 
     def _refusal(self, adapter: Adapter, trouble: Trouble, standing: Standing) -> str | None:
         now = asyncio.get_running_loop().time()
-        if any(other is not adapter and other.signs.trouble(now) is None for other in self._adapters):
+        if any(other is not adapter and other.trouble(now) is None for other in self._adapters):
             return "another adapter works"
         return reboot_refusal(trouble, adapter.signs, standing)
 

@@ -1,8 +1,9 @@
 """What is done for an adapter that is wedged, one rung after the other. Pure, with the time passed in (seconds).
 
 Each rung is given time to work. The last one reboots the computer: at most a few times a day, never soon after a start,
-never while an alarm waits to be sent, and for a scan that hears nobody only if it heard somebody since the start. A hub
-in a lonely house hears nobody for hours, and is not broken.
+never while an alarm waits to be sent, and for a scan that hears nobody only if it had heard somebody all the time
+before. A hub in a lonely house hears nobody for hours, and is not broken. Links that stand are spared: of a silent scan
+they show that the adapter works, and of one that fails that there is less haste.
 """
 
 from collections.abc import Sequence
@@ -25,8 +26,11 @@ class Rung(StrEnum):
 WAITS_SECONDS = {Rung.RESTART_SCAN: 0.0, Rung.POWER_CYCLE: 30.0, Rung.RESTART_SERVICE: 60.0, Rung.REBOOT: 180.0}
 """How long after the rung before it each is tried."""
 
-AGAIN_SECONDS = 1800.0
-"""After the last rung the ladder is climbed again from the power-cycle on."""
+LINKS_FACTOR = 4.0
+"""How much longer each is waited for while devices are connected: all of them lose their links by it."""
+
+AGAIN_SECONDS, LONGEST_AGAIN_SECONDS = 1800.0, 21600.0
+"""After the last rung the ladder is climbed again from the power-cycle on; after twice the time each time."""
 
 REBOOTS_A_DAY = 2
 DAY_MS = 24 * 3600 * 1000
@@ -36,10 +40,14 @@ SETTLED_SECONDS = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """How far up an adapter's ladder is, and since when. `rung` is the last that was tried; None: none yet."""
+    """How far up an adapter's ladder is, and since when. `rung` is the last that was tried; None: none yet.
+
+    `rounds` counts the times that it was climbed in vain.
+    """
 
     rung: Rung | None = None
     tried_at: float = float("-inf")
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,25 @@ def step(climb: Climb, signs: Signs, trouble: Trouble | None, now: float) -> Ste
         # That nothing is known to be wrong is no proof: nobody may have tried anything since.
         is_proven = max(signs.well_at, signs.heard_at) > climb.tried_at and not signs.is_failing(now)
         return Step(GROUND, is_over=True) if is_proven else Step(climb)
-    rungs = tuple(Rung)
+    due, wait_seconds = _following(climb, trouble)
+    if now < climb.tried_at + wait_seconds:
+        return Step(climb)
+    rounds = climb.rounds + (climb.rung is Rung.REBOOT or climb.rung is due)
+    return Step(Climb(due, now, rounds), due)
+
+
+def _following(climb: Climb, trouble: Trouble) -> tuple[Rung, float]:
+    """The rung after the last one, and how long after it."""
+    again = min(AGAIN_SECONDS * 2**climb.rounds, LONGEST_AGAIN_SECONDS)
     if climb.rung is None:
-        return _tried(Rung.RESTART_SCAN, now)
+        return Rung.RESTART_SCAN, 0.0
+    if trouble.is_silence and trouble.has_links:
+        return Rung.RESTART_SCAN, again
     if climb.rung is Rung.REBOOT:
-        return _tried(Rung.POWER_CYCLE, now) if now >= climb.tried_at + AGAIN_SECONDS else Step(climb)
+        return Rung.POWER_CYCLE, again
+    rungs = tuple(Rung)
     following = rungs[rungs.index(climb.rung) + 1]
-    return _tried(following, now) if now >= climb.tried_at + WAITS_SECONDS[following] else Step(climb)
-
-
-def _tried(rung: Rung, now: float) -> Step:
-    return Step(Climb(rung, now), rung)
+    return following, WAITS_SECONDS[following] * (LINKS_FACTOR if trouble.has_links else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +105,8 @@ class Standing:
 
 def reboot_refusal(trouble: Trouble, signs: Signs, standing: Standing) -> str | None:
     """Why the computer is not rebooted now, in words; None when it may be."""
-    if trouble.is_silence and not signs.has_heard:
-        return "nobody was heard since the start: there may be nobody"
+    if trouble.is_silence and not signs.has_heard_steadily:
+        return "nobody was heard for an hour on end before: there may be nobody"
     if standing.alarms_waiting:
         return "an alarm waits to be sent"
     if not standing.buffer_is_safe:

@@ -16,17 +16,23 @@ FAILING_SECONDS = 20.0
 SILENT_SECONDS = 90.0
 """So long a scan may hear nobody at all. Phones, watches and televisions of the house are heard too."""
 
+STEADY_SECONDS = 3600.0
+
 STALE_SECONDS = 90.0
 """After so long without a new sign an old one says nothing: nobody searched or connected meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`since` when, and `reason` is one sentence for a technician. `is_silence`: nothing fails, and nobody is heard."""
+    """`since` when, and `reason` is one sentence for a technician. `is_silence`: nothing fails, and nobody is heard.
+
+    `has_links`: devices are connected over the adapter all the same.
+    """
 
     since: float
     reason: str
     is_silence: bool
+    has_links: bool = False
 
 
 @dataclass(slots=True)
@@ -43,17 +49,23 @@ class Signs:
     heard_at: float = float("-inf")
     well_at: float = float("-inf")
     """When something last went well: somebody was heard, a scan began, a connection came about."""
+    _steady_since: float = float("inf")
     _searching_since: float | None = None
     _searched_at: float = float("-inf")
     _failing: dict[str, _Failing] = field(default_factory=dict)
 
     @property
-    def has_heard(self) -> bool:
-        """Whether this adapter ever heard anybody since the program began."""
-        return self.heard_at > float("-inf")
+    def has_heard_steadily(self) -> bool:
+        """Whether it had heard somebody all the time for an hour before it fell silent.
+
+        Where there is nobody but a cuff that is used twice a day, silence is no sign.
+        """
+        return self.heard_at - self._steady_since >= STEADY_SECONDS
 
     def heard(self, now: float) -> None:
         """Somebody advertised."""
+        if now >= self.heard_at + SILENT_SECONDS:
+            self._steady_since = now
         self.heard_at = now
 
     def searching(self, now: float) -> None:
@@ -84,15 +96,16 @@ class Signs:
     def _fresh(self, now: float) -> list[_Failing]:
         return [one for one in self._failing.values() if now <= one.last + STALE_SECONDS]
 
-    def trouble(self, now: float) -> Trouble | None:
+    def trouble(self, now: float, *, has_links: bool = False) -> Trouble | None:
         """What is wrong with the adapter now; None when nothing is known to be."""
         failing = self._fresh(now)
         longest = min(failing, key=lambda one: one.since, default=None)
         if longest is not None and now >= longest.since + FAILING_SECONDS:
-            return Trouble(longest.since, longest.reason, is_silence=False)
+            return Trouble(longest.since, longest.reason, is_silence=False, has_links=has_links)
         if failing or self._searching_since is None or now > self._searched_at + STALE_SECONDS:
             return None
         silent_since = max(self.heard_at, self._searching_since)
         if now >= silent_since + SILENT_SECONDS:
-            return Trouble(silent_since, f"the scan has heard nobody for {SILENT_SECONDS:g} s", is_silence=True)
+            reason = f"the scan has heard nobody for {SILENT_SECONDS:g} s"
+            return Trouble(silent_since, reason, is_silence=True, has_links=has_links)
         return None

@@ -109,13 +109,14 @@ def test_a_scan_that_hears_nobody() -> None:
 def test_each_rung_in_its_time_and_again_after_the_last() -> None:
     told, trouble, climb = Signs(), Trouble(0, "no adapter", is_silence=False), GROUND
     tried: list[tuple[int, Rung]] = []
-    for now in range(0, 3000, 5):
+    for now in range(0, 6000, 5):
         told.failed("scan", GONE, now)
         taken = step(climb, told, trouble, now)
         climb = taken.climb
         if taken.rung is not None:
             tried.append((now, taken.rung))
     first = 270 + int(AGAIN_SECONDS)
+    second = first + 240 + 2 * int(AGAIN_SECONDS)
     assert tried == [
         (0, Rung.RESTART_SCAN),
         (30, Rung.POWER_CYCLE),
@@ -124,7 +125,57 @@ def test_each_rung_in_its_time_and_again_after_the_last() -> None:
         (first, Rung.POWER_CYCLE),
         (first + 60, Rung.RESTART_SERVICE),
         (first + 240, Rung.REBOOT),
+        (second, Rung.POWER_CYCLE),
+        (second + 60, Rung.RESTART_SERVICE),
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_silence", "expected"),
+    [
+        (True, [(0, Rung.RESTART_SCAN), (1800, Rung.RESTART_SCAN), (5400, Rung.RESTART_SCAN)]),
+        (
+            False,
+            [
+                (0, Rung.RESTART_SCAN),
+                (120, Rung.POWER_CYCLE),
+                (360, Rung.RESTART_SERVICE),
+                (1080, Rung.REBOOT),
+                (2880, Rung.POWER_CYCLE),
+            ],
+        ),
+    ],
+)
+def test_links_that_stand_are_spared(is_silence: bool, expected: list[tuple[int, Rung]]) -> None:
+    told, climb, tried = Signs(), GROUND, []
+    trouble = Trouble(0, "trouble", is_silence=is_silence, has_links=True)
+    for now in range(0, expected[-1][0] + 5, 5):
+        taken = step(climb, told, trouble, now)
+        climb = taken.climb
+        if taken.rung is not None:
+            tried.append((now, taken.rung))
+    assert tried == expected
+
+
+@pytest.mark.parametrize(
+    ("every_seconds", "for_seconds", "is_steady"),
+    [(10, 3600, True), (89, 3650, True), (10, 3500, False), (91, 7200, False), (10, 0, False)],
+)
+def test_who_was_heard_all_the_time(every_seconds: int, for_seconds: int, is_steady: bool) -> None:
+    told = Signs()
+    assert not told.has_heard_steadily
+    for now in range(0, for_seconds + 1, every_seconds):
+        told.heard(now)
+    assert told.has_heard_steadily == is_steady
+
+
+def test_a_cuff_in_a_lonely_house_is_no_reason_to_reboot() -> None:
+    """Heard for a minute, twice a day, for a week."""
+    told = Signs()
+    for use in range(14):
+        for second in range(60):
+            told.heard(use * 43_200 + second)
+        assert not told.has_heard_steadily
 
 
 def test_only_what_goes_well_after_the_rung_ends_the_climb() -> None:
@@ -166,7 +217,8 @@ def test_when_the_computer_may_be_rebooted(
 ) -> None:
     told = Signs()
     if heard:
-        told.heard(0)
+        for now in range(0, 3700, 10):
+            told.heard(now)
     said = reboot_refusal(trouble, told, standing)
     assert said is None if refused is None else said is not None and refused in said
 
@@ -303,6 +355,7 @@ async def test_the_last_rung_is_a_reboot_that_is_counted_and_loses_nothing(
 ) -> None:
     store = await Store.open(tmp_path / "buffer.db", ManualClock())
     monkeypatch.setattr(recovery, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(recovery, "LONGEST_AGAIN_SECONDS", 0.2)
     readings, durable = store.append_readings([reading(value=float(number)) for number in range(20)])
     await durable
     async with (
