@@ -81,7 +81,7 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
     async with _opened_store(state, memory, settings, kernel) as store, _radio(settings, state / BONDS) as central:
         times = await _time_keeper(kernel, store)
-        agent = Agent(state, settings, times, store, authority, central, System(memory / REQUESTS))
+        agent = Agent(state, settings, times, store, authority, central, System(memory.parent / REQUESTS))
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, memory, {REPORT: agent.answer, **agent.operations.table()}):
             await agent.run(stop, notifier)

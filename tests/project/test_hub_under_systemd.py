@@ -132,6 +132,48 @@ def test_the_agent_runs_as_its_own_user_measures_and_says_so(hub: Hub) -> None:
     assert (hub.state / KEY).stat().st_mode & 0o777 == 0o600
 
 
+REPAIR = "bedside-radio-repair.service"
+ASK = """
+from pathlib import Path
+from bedside_agent.buffer.substitute import memory_for
+from bedside_agent.radio.mending import RESTART_REQUEST, System
+from bedside_agent.run import REQUESTS
+System(memory_for(Path("/var/lib/bedside")).parent / REQUESTS).ask(RESTART_REQUEST)
+"""
+
+
+def test_the_hubs_user_has_bluetooth_started_anew_and_nothing_else_done(hub: Hub) -> None:
+    """The agent's own code asks, in the agent's own folder; what it asks for is a service of this test."""
+    machine, pid = hub.machine, main_process(hub)
+    started = machine.root / "srv/bluetooth-started"
+    (machine.root / "etc/systemd/system/bluetooth.service").write_text(
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo again >>/srv/bluetooth-started'\n"
+    )
+    machine.run("systemctl", "daemon-reload")
+    for times in (1, 2):
+        machine.run("runuser", "-u", "bedside", "--", "/opt/bedside/current/bin/python", "-c", ASK)
+        machine.until(
+            lambda times=times: started.exists() and started.read_text() == "again\n" * times,  # type: ignore[misc]
+            "Bluetooth is started anew",
+        )
+        machine.until(lambda: machine.show(REPAIR)["ActiveState"] == "inactive", "the answer is over")
+        assert machine.show(REPAIR)["Result"] == "success"
+        assert list((machine.root / "run/bedside/requests").iterdir()) == []
+    assert main_process(hub) == pid
+
+    # A link in the place of the folder: what lies behind it is root's, and stays.
+    precious = machine.root / "srv/precious/restart-bluetooth"
+    precious.parent.mkdir()
+    precious.touch()
+    evil = "rmdir /run/bedside/requests && ln -s /srv/precious /run/bedside/requests"
+    machine.run("runuser", "-u", "bedside", "--", "sh", "-c", evil)
+    machine.until(lambda: machine.show(REPAIR)["Result"] == "start-limit-hit", "it is asked too often")
+    assert precious.exists()
+    machine.run("rm", "-r", "/run/bedside/requests", "/srv/precious")
+    machine.run("systemctl", "reset-failed", REPAIR, "bedside-radio-repair.path")
+    machine.run("systemctl", "restart", "bedside-radio-repair.path")
+
+
 def test_the_next_installation_seals_the_keys_to_the_machine(hub: Hub, wheels: dict[str, Path]) -> None:
     machine = hub.machine
     before = hub.export()

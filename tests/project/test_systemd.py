@@ -117,7 +117,7 @@ def test_the_hub_is_answered_and_nothing_else_is_done(
     tmp_path: Path, asked: list[str], up_seconds: int, done: list[str]
 ) -> None:
     """systemctl is a program of this test that writes down what it is told; a dongle's port is a file."""
-    log, requests = tmp_path / "log", tmp_path / "run/0123/requests"
+    log, requests = tmp_path / "log", tmp_path / "run/requests"
     requests.mkdir(parents=True)
     for request in asked:
         (requests / request).touch()

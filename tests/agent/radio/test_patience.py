@@ -6,7 +6,10 @@ from bedside_agent.radio.central import (
     CharacteristicMissingError,
     ConnectFailedError,
     DeviceNotFoundError,
+    KeyRefusedError,
     LinkLostError,
+    PairingFailedError,
+    RadioBusyError,
     RadioError,
     RadioUnavailableError,
     SlotsExhaustedError,
@@ -23,6 +26,9 @@ ERRORS: list[tuple[RadioError, float]] = [
     (AccessRefusedError("read", 0x05), 300),
     (SlotsExhaustedError(5, 60), 10),
     (SlotYieldedError("nothing more to say"), 15),
+    (RadioBusyError("connect: InProgress"), 20),
+    (KeyRefusedError("unknown key"), 60),
+    (PairingFailedError("refused"), 120),
     (RadioError("something"), 60),
 ]
 
