@@ -130,7 +130,7 @@ async def test_a_device_that_only_one_adapter_hears_is_found_by_it(
         with pytest.raises(DeviceNotFoundError):
             await central.find(Target(blood_pressure.SERVICE, address="F0:00:00:00:00:01"), timeout_seconds=0.3)
         with pytest.raises(ConnectFailedError):
-            await central.connect(Found(CUFF, None, (), -40, "bluez:hci7"), lambda: None, timeout_seconds=1)
+            await central.connect(Found(CUFF, None, (), -40, adapter="bluez:hci7"), lambda: None, timeout_seconds=1)
         kill(0)
         with pytest.raises((RadioUnavailableError, DeviceNotFoundError)):
             await central.find(Target(blood_pressure.SERVICE, address=CUFF), timeout_seconds=0.5)
