@@ -96,7 +96,7 @@ class Intake:
 
     def note(self, notice: Notice) -> None:
         """Keep what the collecting side reports as an event."""
-        fields = tuple(EventField(name, value[:1000]) for name, value in notice.fields.items())
+        fields = tuple([EventField(name, value[:1000]) for name, value in notice.fields.items()])
         self._store.append_event(event_at(notice.at, notice.kind.value, notice.device_id, fields))
 
 

@@ -25,4 +25,4 @@ class Progress:
 
     def stuck(self, now_ms: int) -> tuple[str, ...]:
         """Parts that stand still for too long."""
-        return tuple(part for part, at_ms in self._moved_ms.items() if now_ms - at_ms > self._patience_ms[part])
+        return tuple([part for part, at_ms in self._moved_ms.items() if now_ms - at_ms > self._patience_ms[part]])

@@ -380,7 +380,7 @@ async def _time_keeper(kernel: Clock, store: Store) -> TimeKeeper:
     newest = await store.newest_reading()
 
     def note(kind: str, details: Mapping[str, str]) -> None:
-        fields = tuple(EventField(name, value) for name, value in details.items())
+        fields = tuple([EventField(name, value) for name, value in details.items()])
         store.append_event(event_at(kernel.now(), kind, fields=fields))
 
     return TimeKeeper(kernel, store.state.get(BOOTS), newest, store.put_state, note)

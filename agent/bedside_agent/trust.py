@@ -41,7 +41,7 @@ def certificates_in_pkcs7(der: bytes) -> tuple[bytes, ...]:
         found = pkcs7.load_der_pkcs7_certificates(der)
     except (ValueError, UnsupportedAlgorithm) as cause:
         raise UntrustedError("the answer holds no certificates") from cause
-    return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in found)
+    return tuple([certificate.public_bytes(serialization.Encoding.DER) for certificate in found])
 
 
 def certificate_from_pem(pem: bytes) -> bytes:
@@ -102,7 +102,7 @@ def verify_chain(leaf: bytes, others: Sequence[bytes], root: bytes, at_ms: int |
     names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) != 1:
         raise UntrustedError("the certificate has no common name, or several")
-    return str(names[0].value), tuple(one.public_bytes(serialization.Encoding.DER) for one in chain[1:])
+    return str(names[0].value), tuple([one.public_bytes(serialization.Encoding.DER) for one in chain[1:]])
 
 
 def verify_signature(certificate: bytes, signature: bytes, message: bytes) -> None:

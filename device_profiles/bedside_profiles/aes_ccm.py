@@ -37,7 +37,7 @@ def _substitutions() -> bytes:
 
 _SUBSTITUTE = _substitutions()
 _DOUBLE = bytes(_double(value) for value in range(256))
-_SHIFT_ROWS = tuple((place + 4 * (place % 4)) % BLOCK_BYTES for place in range(BLOCK_BYTES))
+_SHIFT_ROWS = tuple([(place + 4 * (place % 4)) % BLOCK_BYTES for place in range(BLOCK_BYTES)])
 """Where each byte of the state comes from; the state stands column by column."""
 
 

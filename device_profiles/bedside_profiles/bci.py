@@ -202,7 +202,7 @@ def set_of(packets: Sequence[BciPacket], *, probe_bit_is_off: bool) -> Decoded:
                 members.add(metric, float(middle))
     return members.decoded(
         Fact("signal_strength", median_low(packet.strength for packet in packets)),
-        Fact("pulse_wave", tuple(packet.wave for packet in packets)),
+        Fact("pulse_wave", tuple([packet.wave for packet in packets])),
     )
 
 

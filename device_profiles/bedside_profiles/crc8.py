@@ -32,5 +32,5 @@ def _reflected(value: int) -> int:
     return value
 
 
-_PLAIN = tuple(_plain(value) for value in range(256))
-_REFLECTED = tuple(_reflected(value) for value in range(256))
+_PLAIN = tuple([_plain(value) for value in range(256)])
+_REFLECTED = tuple([_reflected(value) for value in range(256)])

@@ -63,7 +63,7 @@ class Explained:
     @property
     def measurements(self) -> tuple[Measurement, ...]:
         """What would be stored."""
-        return tuple(one for outcome in self.outcomes if isinstance(outcome, Decoded) for one in outcome.measurements)
+        return tuple([one for outcome in self.outcomes if isinstance(outcome, Decoded) for one in outcome.measurements])
 
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it; values are in the metrics' canonical units."""
@@ -94,7 +94,7 @@ def captured(entry: object, place: int) -> Captured:
         name,
         transport,
         str(entry.get("device") or ""),
-        tuple(_bytes(one, f"{name}: payload_hex") for one in frames),
+        tuple([_bytes(one, f"{name}: payload_hex") for one in frames]),
         service_uuid=_uuid(entry.get("service_uuid")),
         characteristic_uuid=_uuid(entry.get("characteristic_uuid")),
         company=company if isinstance(company, int) else None,
@@ -163,7 +163,7 @@ def _heard(
     fed: Iterable[tuple[Decoded | DecodeError, ...]],
     rest: Decoded | DecodeError | None,
 ) -> tuple[Decoded | DecodeError, ...]:
-    outcomes = tuple(outcome for some in fed for outcome in some)
+    outcomes = tuple([outcome for some in fed for outcome in some])
     if not any(isinstance(outcome, Decoded) for outcome in outcomes):
         if decode_command is not None:
             (command,) = Values(lambda _characteristic, payload: decode_command(payload)).feed("", b"".join(one.frames))

@@ -107,4 +107,4 @@ def _maker(profile: SerialProfile) -> str:
 
 
 def _serial_profiles() -> tuple[SerialProfile, ...]:
-    return tuple(profile for profile in CATALOGUE if isinstance(profile, SerialProfile))
+    return tuple([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)])

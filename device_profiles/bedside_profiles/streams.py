@@ -233,7 +233,7 @@ class MedianOfNeighbours:
 
 def _doubted(decoded: Decoded) -> Decoded:
     """Where one value cannot be, something is damaged, and who knows what."""
-    doubted = tuple(Withheld(one.metric, NoReading.ARTIFACT) for one in decoded.measurements)
+    doubted = tuple([Withheld(one.metric, NoReading.ARTIFACT) for one in decoded.measurements])
     return replace(decoded, measurements=(), withheld=(*doubted, *decoded.withheld))
 
 

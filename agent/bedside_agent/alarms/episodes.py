@@ -130,5 +130,5 @@ def _alarm(plan: CarePlan, stands: Standing, now: Instant, state: AlarmState) ->
         value=said.value,
         range_flag=said.range_flag,
         limit=said.limit,
-        inputs=tuple(one for one in inputs if one is not None),
+        inputs=tuple([one for one in inputs if one is not None]),
     )

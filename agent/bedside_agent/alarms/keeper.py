@@ -76,7 +76,7 @@ class AlarmKeeper:
         rules = self.plan.cadences if self.plan is not None and self.plan.active else ()
         cadences = self._mind.cadences
         return tuple(
-            rule for rule in rules if rule.rule_id in cadences and cadences[rule.rule_id].reminded_ms is not None
+            [rule for rule in rules if rule.rule_id in cadences and cadences[rule.rule_id].reminded_ms is not None]
         )
 
     def repeats(self) -> tuple[Metric, ...]:

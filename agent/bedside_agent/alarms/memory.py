@@ -90,9 +90,9 @@ def save(mind: Mind, now: Instant) -> bytes:
         now.monotonic_ms,
         now.boot_id,
         now.quality,
-        tuple(track for track in mind.tracks.values() if track.state.phase is not Phase.NORMAL),
+        tuple([track for track in mind.tracks.values() if track.state.phase is not Phase.NORMAL]),
         tuple(mind.late.values()),
-        tuple(SavedCadence(rule_id, state) for rule_id, state in mind.cadences.items()),
+        tuple([SavedCadence(rule_id, state) for rule_id, state in mind.cadences.items()]),
         tuple(mind.heard.values()),
         tuple(mind.contacts.values()),
         tuple(mind.batteries.values()),
@@ -133,7 +133,7 @@ def restore(saved: bytes, now: Instant) -> Mind:
     """The mind without courses, in the present boot's time; MalformedError or ValueError if it is not a memory."""
     memory = from_map(Memory, json.loads(saved))
     mover = _Mover(memory, now)
-    late = tuple(replace(one, track=mover.track(one.track), heard_ms=now.monotonic_ms) for one in memory.late)
+    late = tuple([replace(one, track=mover.track(one.track), heard_ms=now.monotonic_ms) for one in memory.late])
     return Mind(
         tracks={(one.rule_id, "" if one.spot else one.device_id): mover.track(one) for one in memory.alarm_tracks},
         late={(one.track.rule_id, "" if one.track.spot else one.track.device_id): one for one in late},

@@ -34,7 +34,7 @@ class Adrift:
     def within(self, lane: UpLane, wanted: Range) -> tuple[Item, ...]:
         """Items of one lane between two sequences, rising."""
         found = self._items.get(lane, {})
-        return tuple(found[seq] for seq in sorted(found) if wanted[0] <= seq <= wanted[1])
+        return tuple([found[seq] for seq in sorted(found) if wanted[0] <= seq <= wanted[1]])
 
     def news(self) -> "asyncio.Future[None]":
         """Resolves when the next item is added: whoever waits for the disk then has something better to do."""

@@ -30,7 +30,7 @@ class Holdings:
         closed = {number: later[1] for (number, _), later in itertools.pairwise(openings)}
         for one in found:
             key = (one.number, one.lane)
-            marks = tuple((mark.last_seq, mark.hub_ms) for mark in one.marks)
+            marks = tuple([(mark.last_seq, mark.hub_ms) for mark in one.marks])
             shelf = Shelf(one.number, one.store_id, one.lane, one.first, one.last, one.settled)
             self._shelves[key] = shelf if is_salvaging else _reaching(shelf, one)
             self._ages[key] = retention.Age(marks, closed.get(one.number))
@@ -136,7 +136,7 @@ class Holdings:
         old = [seq for seq, at in self._ages[key].marks if at <= hub_ms - retention.KEEP_MS]
         if not old[1:]:
             return None
-        marks = tuple(mark for mark in self._ages[key].marks if mark[0] >= old[-1])
+        marks = tuple([mark for mark in self._ages[key].marks if mark[0] >= old[-1]])
         self._ages[key] = replace(self._ages[key], marks=marks)
         return old[-1]
 
@@ -146,9 +146,13 @@ class Holdings:
         empty = [number for number in sorted(earlier) if all(map(_is_empty, self._of(number)))]
         few = len(empty) - retention.MOST_REMEMBERED
         return tuple(
-            number
-            for place, number in enumerate(empty)
-            if place < few or self._is_long_closed(number, hub_ms) or not any(shelf.last for shelf in self._of(number))
+            [
+                number
+                for place, number in enumerate(empty)
+                if place < few
+                or self._is_long_closed(number, hub_ms)
+                or not any(shelf.last for shelf in self._of(number))
+            ]
         )
 
     def _is_long_closed(self, number: int, hub_ms: int) -> bool:

@@ -55,9 +55,11 @@ class RawPages:
         head = self.read(0, _FILE_HEAD)
         length = path.stat().st_size if self._file is not None else 0
         self._passes = tuple(
-            _Pass(self, newer, length // size, size)
-            for size in _page_sizes(head, content)
-            for newer in _generations(content, size)
+            [
+                _Pass(self, newer, length // size, size)
+                for size in _page_sizes(head, content)
+                for newer in _generations(content, size)
+            ]
         )
 
     @property

@@ -89,7 +89,7 @@ def thin(readings: Sequence[Reading]) -> tuple[Reading, ...]:
         values = [(_value(one), one.seq) for one in minute]
         mean = sum(value for value, _ in values) / len(values)
         stay |= {min(values)[1], max(values)[1], min((abs(value - mean), seq) for value, seq in values)[1]}
-    return tuple(one for one in readings if one.seq in stay)
+    return tuple([one for one in readings if one.seq in stay])
 
 
 def is_fresh(item: Item, boot_id: str, monotonic_ms: int) -> bool:
@@ -126,7 +126,7 @@ def joined(items: Iterable[Item]) -> tuple[Item, ...]:
 
 def unsettled(items: Iterable[Item], settled: Ranges) -> tuple[Item, ...]:
     """Those of `items` that no receipt covers whole."""
-    return tuple(item for item in items if intersect((span(item),), settled) != (span(item),))
+    return tuple([item for item in items if intersect((span(item),), settled) != (span(item),)])
 
 
 def _value(reading: Reading) -> float:

@@ -155,7 +155,7 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
         at += _DOUBLE.size
     if has & _HAS_QUALITY:
         bits, at = read_number(payload, at)
-        quality = tuple(flag for place, flag in enumerate(QUALITIES) if bits >> place & 1)
+        quality = tuple([flag for place, flag in enumerate(QUALITIES) if bits >> place & 1])
     if has & _HAS_DEVICE_TIME:
         length, at = read_number(payload, at)
         device_time = payload[at : at + length].decode()

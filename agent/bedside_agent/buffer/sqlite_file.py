@@ -23,8 +23,9 @@ keep the 4096 that they were made with."""
 LOG_PAGES = 800
 """The log is put into the file after so many pages: 1.6 MB, less than the reserve on a full disk."""
 
-CACHE_KIB = 512
-"""Pages that SQLite keeps in memory. Rows are written once and read once: its own two megabytes would only fill up."""
+CACHE_KIB = 64
+"""Pages that SQLite keeps in memory. Rows are written once and read once: its own two megabytes would only fill up, for
+minutes, and look like a leak."""
 
 CHECKED_PAGES = 16_384
 """A file of so many pages (32 MB) is checked whole at the start: seconds on a slow card."""

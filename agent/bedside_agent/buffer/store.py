@@ -159,7 +159,7 @@ class Store:
         """
         first = self._next[UpLane.READINGS]
         group = first if len(drafts) > 1 else None
-        readings = tuple(replace(draft, seq=first + place, group=group) for place, draft in enumerate(drafts))
+        readings = tuple([replace(draft, seq=first + place, group=group) for place, draft in enumerate(drafts)])
         self._next[UpLane.READINGS] = first + len(readings)
         self._state_now(state)
         return readings, self._pending.add_readings(readings, state)

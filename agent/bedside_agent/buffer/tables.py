@@ -32,9 +32,11 @@ class Tables:
     def kept(self) -> tuple[Kept, ...]:
         """Every lane of every store, oldest store first."""
         return tuple(
-            self._kept(number, store_id, lane, opened_hub_ms)
-            for number, store_id, opened_hub_ms in self._file.run("stores").fetchall()
-            for lane in LANES
+            [
+                self._kept(number, store_id, lane, opened_hub_ms)
+                for number, store_id, opened_hub_ms in self._file.run("stores").fetchall()
+                for lane in LANES
+            ]
         )
 
     def _kept(self, number: int, store_id: str, lane: UpLane, opened_hub_ms: int) -> Kept:
@@ -51,7 +53,7 @@ class Tables:
             first=first[0] % STORE_STEP if first else 1,
             last=newest.range[1] if newest else last[0] % STORE_STEP if last else 0,
             settled=tuple(self._file.run("settled", key)),
-            marks=tuple(Mark(*row) for row in self._file.run("marks", key)),
+            marks=tuple([Mark(*row) for row in self._file.run("marks", key)]),
         )
 
     def stored(self, number: int, lane: UpLane, first: int, last: int) -> Generator[Stored, None, None]:

@@ -193,14 +193,16 @@ class Station:
     def statuses(self) -> tuple[DeviceStatus, ...]:
         """Each device's link and newest reading, for the hub's status message and its pages."""
         return tuple(
-            DeviceStatus(
-                device_id=device.entry.device_id,
-                profile=device.entry.profile,
-                link=device.session.link,
-                last_reading_ms=None if (heard := device.collector.last_heard) is None else heard.utc_ms,
-                battery_percent=device.collector.battery_percent,
-            )
-            for device in self._devices
+            [
+                DeviceStatus(
+                    device_id=device.entry.device_id,
+                    profile=device.entry.profile,
+                    link=device.session.link,
+                    last_reading_ms=None if (heard := device.collector.last_heard) is None else heard.utc_ms,
+                    battery_percent=device.collector.battery_percent,
+                )
+                for device in self._devices
+            ]
         )
 
 

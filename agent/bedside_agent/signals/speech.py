@@ -18,7 +18,7 @@ class Speech:
     """See `signal.Signal`. `commands` are tried in order; the first that is installed speaks."""
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
-        self._commands = tuple(tuple(command) for command in commands)
+        self._commands = tuple([tuple(command) for command in commands])
         self._giver = Giver(self._speak)
 
     @property

@@ -158,7 +158,7 @@ class TimeKeeper:
         return item
 
     def _timed_alarm(self, alarm: Alarm) -> Alarm:
-        inputs = tuple(self._timed_input(one, alarm.boot_id) for one in alarm.inputs)
+        inputs = tuple([self._timed_input(one, alarm.boot_id) for one in alarm.inputs])
         times = {before.taken_at_ms: after.taken_at_ms for before, after in zip(alarm.inputs, inputs, strict=True)}
         onset_ms = times.get(alarm.onset_ms, alarm.onset_ms)
         if alarm.clock_quality is not ClockQuality.UNSYNCED:

@@ -45,7 +45,7 @@ def _fetch_root(claim: Claim) -> tuple[bytes, tuple[bytes, ...]]:
     certificates = _certificates(body)
     for certificate in certificates:
         if trust.fingerprint(certificate) == claim.ca_sha256:
-            return certificate, tuple(one for one in certificates if one != certificate)
+            return certificate, tuple([one for one in certificates if one != certificate])
     raise EnrolmentError(
         "the enrolment server does not have the root that the claim names",
         cause="the claim is from another installation, or somebody stands in between",

@@ -63,9 +63,9 @@ def _encode(
     ends = [seq for item in items for seq in _span(item)]
     batch = Batch(
         header_for(hub_id, store_id, lane, ends),
-        readings=tuple(item for item in whole if isinstance(item, Reading)),
-        alarms=tuple(item for item in whole if isinstance(item, Alarm)),
-        events=tuple(item for item in whole if isinstance(item, Event)),
+        readings=tuple([item for item in whole if isinstance(item, Reading)]),
+        alarms=tuple([item for item in whole if isinstance(item, Alarm)]),
+        events=tuple([item for item in whole if isinstance(item, Event)]),
         gaps=tuple(gaps),
     )
     try:

@@ -166,7 +166,7 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
     status = record.status or 0
     members = Members(
         Modality.SPOT,
-        quality=tuple(quality for mask, value, quality in _STATUS_QUALITY if status & mask == value),
+        quality=tuple([quality for mask, value, quality in _STATUS_QUALITY if status & mask == value]),
         device_time=record.timestamp,
         device_user=None if record.user == _UNKNOWN_USER else record.user,
     )

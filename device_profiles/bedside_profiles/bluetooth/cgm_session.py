@@ -52,7 +52,7 @@ def _feature(cursor: Cursor, payload: bytes) -> tuple[Fact, ...]:
     if not (is_whole(payload[:-2], crc) if bits & _E2E_CRC_SUPPORTED else crc == _NO_CRC):
         raise cursor.error("wrong E2E-CRC")
     return (
-        Fact("features", tuple(name for place, name in enumerate(FEATURES) if bits >> place & 1)),
+        Fact("features", tuple([name for place, name in enumerate(FEATURES) if bits >> place & 1])),
         Fact("sample_type", kind & 0x0F),
         Fact("sample_location", kind >> 4),
     )

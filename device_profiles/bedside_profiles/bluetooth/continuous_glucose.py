@@ -108,7 +108,7 @@ def records_of(payload: bytes) -> tuple[SensorRecord, ...]:
     """All records of one value. Raises `DecodeError` for the whole of it: behind a broken size nothing is certain."""
     if not payload:
         raise DecodeError(NAME, "no record", payload)
-    return tuple(SensorRecord.from_bytes(record) for record in _split(payload))
+    return tuple([SensorRecord.from_bytes(record) for record in _split(payload)])
 
 
 def _split(payload: bytes) -> list[bytes]:
@@ -192,7 +192,7 @@ class SensorListener:
         except DecodeError as error:
             return (error,)
         self._checked = self._checked or any(record.checked for record in records)
-        return tuple(decoded(record, self._session_start) for record in records)
+        return tuple([decoded(record, self._session_start) for record in records])
 
     def rest(self) -> None:
         """See `profile.Listener`: nothing is ever begun."""
@@ -229,7 +229,7 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
 def _numbered(characteristic: str, payload: bytes) -> tuple[tuple[int, bytes], ...]:
     if characteristic != MEASUREMENT:
         return ()
-    return tuple((SensorRecord.from_bytes(record).offset_minutes, record) for record in _split(payload))
+    return tuple([(SensorRecord.from_bytes(record).offset_minutes, record) for record in _split(payload)])
 
 
 def converse(known: Known) -> Conversation:

@@ -103,7 +103,7 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
 
 
 def _named(bits: int, names: tuple[str, ...]) -> Fact:
-    return Fact("features", tuple(name for place, name in enumerate(names) if bits >> place & 1))
+    return Fact("features", tuple([name for place, name in enumerate(names) if bits >> place & 1]))
 
 
 def _oximeter(cursor: Cursor) -> tuple[Fact, ...]:

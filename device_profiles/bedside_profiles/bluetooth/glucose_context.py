@@ -106,7 +106,9 @@ class GlucoseContext:
             unit, per_unit = ("ml", 10**3) if self.in_litres else ("mg", 10**6)
             found += [("medication", kind), (f"medication_{unit}", _times(amount, per_unit))]
         found.append(("hba1c_percent", self.hba1c_percent))
-        return tuple(Fact(name, value) for name, value in found if value is not None and not isinstance(value, Special))
+        return tuple(
+            [Fact(name, value) for name, value in found if value is not None and not isinstance(value, Special)]
+        )
 
 
 def _times(number: Number, factor: int) -> Number:

@@ -155,8 +155,8 @@ class MicrolifeListener:
         except DecodeError as error:
             return error
         return Decoded(
-            tuple(measurement for one in found for measurement in one.measurements),
-            tuple(withheld for one in found for withheld in one.withheld),
+            tuple([measurement for one in found for measurement in one.measurements]),
+            tuple([withheld for one in found for withheld in one.withheld]),
         )
 
 

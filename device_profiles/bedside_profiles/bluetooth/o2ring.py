@@ -144,7 +144,7 @@ def _description(frame: bytes, payload: bytes) -> Decoded:
         raise DecodeError(NAME, "a description that cannot be read", frame) from error
     if not isinstance(said, dict):
         raise DecodeError(NAME, "a description that is no list of names", frame)
-    return Decoded(facts=tuple(Fact(name, str(said[key])) for key, name in _DESCRIPTION.items() if key in said))
+    return Decoded(facts=tuple([Fact(name, str(said[key])) for key, name in _DESCRIPTION.items() if key in said]))
 
 
 def listen() -> FrameListener:
@@ -176,7 +176,7 @@ def encode_command(command: int, payload: bytes = b"", block: int = 0) -> tuple[
     if command in HARMFUL:
         raise EncodeError(f"command {command:02x} erases the ring: it is never sent")
     whole = frame_of(_FROM_HUB, command, payload, block)
-    return tuple(whole[at : at + WRITE_BYTES] for at in range(0, len(whole), WRITE_BYTES))
+    return tuple([whole[at : at + WRITE_BYTES] for at in range(0, len(whole), WRITE_BYTES)])
 
 
 def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
@@ -195,7 +195,7 @@ def encode(characteristic: str, measurements: Sequence[Measurement]) -> bytes:
 
 
 def _ask(_now: Moment) -> tuple[Write, ...]:
-    return tuple(Write(piece, COMMANDS) for piece in encode_command(READ_VALUES))
+    return tuple([Write(piece, COMMANDS) for piece in encode_command(READ_VALUES)])
 
 
 PROFILE = BleProfile(

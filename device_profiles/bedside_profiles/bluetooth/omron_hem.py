@@ -271,7 +271,7 @@ def _profile(
         name=NAME + suffix,
         label=label,
         service_uuid=services[0],
-        characteristics=tuple(Characteristic(uuid, Transfer.NOTIFY, required=uuid == ANSWERS[0]) for uuid in ANSWERS),
+        characteristics=tuple([Characteristic(uuid, Transfer.NOTIFY, required=uuid == ANSWERS[0]) for uuid in ANSWERS]),
         listen=lambda: OmronListener(layout),
         encode=_encode_nothing if layout is None else _encode(layout),
         silence_seconds=None,

@@ -88,7 +88,7 @@ def _decode(frame: bytes) -> tuple[Decoded, ...]:
         return (_values(Pc60Record.from_content(frame, content)),)
     fact = Fact("unread_content", content.hex())
     if (token, kind) == (_OXIMETER, _WAVE):
-        fact = Fact("pulse_wave", tuple(sample & 0x7F for sample in content))
+        fact = Fact("pulse_wave", tuple([sample & 0x7F for sample in content]))
     elif (token, kind) == (_OXIMETER, _WORK):
         fact = Fact("work_status", tuple(content))
     elif (token, kind) == (_DEVICE, _BATTERY) and len(content) == 1:

@@ -54,7 +54,7 @@ class PmdFrame:
         samples = [
             int.from_bytes(content[at : at + size], "little", signed=True) for at in range(0, len(content), size)
         ]
-        axes = tuple(tuple(samples[axis::count]) for axis in range(count))
+        axes = tuple([tuple(samples[axis::count]) for axis in range(count)])
         return cls(measurement, int.from_bytes(payload[1:9], "little"), frame_type, axes)
 
     def to_bytes(self) -> bytes:
@@ -88,7 +88,7 @@ def _control(payload: bytes) -> Decoded:
         facts = (Fact("answer_to", payload[1]), Fact("measurement", payload[2]), Fact("error", payload[3]))
         return Decoded(facts=facts)
     if len(payload) >= 2 and payload[0] == _FEATURES:
-        offered = tuple(bit for bit in range(8) if payload[1] >> bit & 1)
+        offered = tuple([bit for bit in range(8) if payload[1] >> bit & 1])
         return Decoded(facts=(Fact("measurements_offered", offered),))
     if len(payload) >= 2 and payload[0] in _COMMAND_NAMES:
         return Decoded(facts=(Fact("command", _COMMAND_NAMES[payload[0]]), Fact("measurement", payload[1])))

@@ -175,8 +175,10 @@ def _profile(name: str, label: str, service: str, required: str) -> BleProfile:
         label=label,
         service_uuid=service,
         characteristics=tuple(
-            Characteristic(uuid, Transfer.INDICATE, required=uuid == required)
-            for uuid in (MEASUREMENT, body_composition.MEASUREMENT, user_control.CONTROL_POINT)
+            [
+                Characteristic(uuid, Transfer.INDICATE, required=uuid == required)
+                for uuid in (MEASUREMENT, body_composition.MEASUREMENT, user_control.CONTROL_POINT)
+            ]
         ),
         listen=ScaleListener,
         encode=encode,

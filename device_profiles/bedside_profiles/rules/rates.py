@@ -89,7 +89,7 @@ def step(rule: RateRule, state: RateState, sample: Sample) -> tuple[RateState, C
     if len(run) < rule.minimum_samples:
         return replace(state, run=run), Change.NONE
     point = replace(_median(run), at_ms=one.at_ms)
-    points = tuple(each for each in state.points if point.at_ms - each.at_ms <= rule.window_ms)
+    points = tuple([each for each in state.points if point.at_ms - each.at_ms <= rule.window_ms])
     origin = _origin(rule, points, point)
     distance = 0.0 if origin is None else _distance(rule, origin, point)
     close = bool(points) and point.at_ms - points[-1].at_ms < rule.window_ms // POINTS

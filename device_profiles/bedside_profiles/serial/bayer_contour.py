@@ -233,7 +233,7 @@ def _result(text: str, fields: Sequence[str]) -> ResultRecord:
     if len(fields) < 9 or not fields[1].isdecimal() or not fields[2].startswith("^^^"):
         raise DecodeError(NAME, "a result with too few fields", text.encode())
     unit, _, reference = fields[4].partition("^")
-    markers = tuple(mark for mark in fields[6].split("/") if mark)
+    markers = tuple([mark for mark in fields[6].split("/") if mark])
     moment = _moment(text, fields[8])
     return ResultRecord(int(fields[1]), fields[3], unit, moment, markers, fields[2][3:], reference)
 

@@ -165,7 +165,7 @@ class Cms50Framer:
             return (found,)
         data = unpacked(frame)
         if kind == _STORED:
-            return self._believed(stored(tuple((data[at], data[at + 1], None) for at in (0, 2, 4))))
+            return self._believed(stored(tuple([(data[at], data[at + 1], None) for at in (0, 2, 4)])))
         if kind == _STORED_WITH_PERFUSION:
             return self._believed(stored(((data[0], data[1], data[2] | data[3] << 8),)))
         if kind == _MODEL:
@@ -209,7 +209,7 @@ def set_of(frames: Sequence[LiveFrame]) -> Decoded:
             members.add(metric, float(median_low(numbers)))
     return members.decoded(
         Fact("signal_strength", median_low(frame.strength for frame in frames)),
-        Fact("pulse_wave", tuple(frame.wave for frame in frames)),
+        Fact("pulse_wave", tuple([frame.wave for frame in frames])),
     )
 
 

@@ -186,7 +186,7 @@ class MasimoFramer:
         """See `profile.Framer`."""
         outcomes = self._lines.feed(data)
         found = (one if isinstance(one, DecodeError) else self._believed.take(one) for one in outcomes)
-        return tuple(one for one in found if one is not None)
+        return tuple([one for one in found if one is not None])
 
     def rest(self) -> Decoded | DecodeError | None:
         """See `profile.Framer`."""

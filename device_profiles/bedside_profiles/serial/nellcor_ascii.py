@@ -66,7 +66,7 @@ class Row:
             raise DecodeError(NAME, "a date there is not", line.encode()) from error
         spo2, pulse, amplitude = (None if text == "---" else int(text) for text in columns[::2])
         names = ("spo2", "pulse_rate", "amplitude")
-        alarms = tuple(name for name, star in zip(names, columns[1::2], strict=True) if star)
+        alarms = tuple([name for name, star in zip(names, columns[1::2], strict=True) if star])
         return cls(moment, spo2, pulse, amplitude, tuple(state.split()), alarms)
 
     def to_text(self) -> str:
@@ -120,7 +120,7 @@ class NellcorFramer:
         """See `profile.Framer`."""
         outcomes = self._lines.feed(data)
         found = (one if isinstance(one, DecodeError) else self._believed.take(one) for one in outcomes)
-        return tuple(one for one in found if one is not None)
+        return tuple([one for one in found if one is not None])
 
     def rest(self) -> Decoded | DecodeError | None:
         """See `profile.Framer`."""
@@ -147,7 +147,7 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
         steps_of(measurements, Metric.SPO2),
         steps_of(measurements, Metric.PULSE_RATE),
         None,
-        tuple(codes[quality] for quality in first.quality),
+        tuple([codes[quality] for quality in first.quality]),
     )
     return row.to_text().encode() + b"\r\n"
 

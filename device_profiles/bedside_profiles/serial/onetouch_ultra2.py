@@ -109,7 +109,7 @@ def read_line(line: str) -> Decoded:
         ).decoded()
     if (heading := _HEADING.fullmatch(text)) is not None:
         facts = (("results", int(heading[1])), ("serial_number", heading[2]), ("display_unit", heading[3]))
-        return Decoded(facts=tuple(Fact(name, value) for name, value in facts))
+        return Decoded(facts=tuple([Fact(name, value) for name, value in facts]))
     if (clock := _CLOCK.fullmatch(text)) is not None:
         return Decoded(facts=(Fact("device_clock", _moment(line, clock.groups()).isoformat()),))
     if (serial_number := _SERIAL_NUMBER.fullmatch(text)) is not None:

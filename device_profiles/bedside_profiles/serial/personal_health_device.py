@@ -190,7 +190,7 @@ def compound(value: bytes) -> tuple[Number, ...]:
     if len(value) < 4 or not count or length != len(value) - 4 or length % count:
         raise ValueError("a compound value whose lengths contradict each other")
     size = length // count
-    return tuple(simple(value[at : at + size]) for at in range(4, len(value), size))
+    return tuple([simple(value[at : at + size]) for at in range(4, len(value), size)])
 
 
 def decode_time(time: bytes) -> datetime:

@@ -125,7 +125,9 @@ def report_of(apdu: bytes) -> Report | None:
         found = tuple(_scanned(info, None, variable=variable))
     else:
         count, people = info.counted()
-        found = tuple(one for _ in range(count) for one in _scanned(people, _person(people.word()), variable=variable))
+        found = tuple(
+            [one for _ in range(count) for one in _scanned(people, _person(people.word()), variable=variable)]
+        )
         people.end()
     info.end()
     return Report(invoke_id, choice, event_type, found)

@@ -81,7 +81,7 @@ def needs_of(
 ) -> tuple[str, ...]:
     """The kinds of rules that a plan with these holds beside thresholds."""
     kinds = ((RATES, rates), (CADENCES, cadences), (TECHNICAL, technical))
-    return tuple(name for name, rules in kinds if rules)
+    return tuple([name for name, rules in kinds if rules])
 
 
 def repeated(

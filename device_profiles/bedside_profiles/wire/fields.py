@@ -78,8 +78,10 @@ def _plan(message: type[Any]) -> _Plan:
     if message not in _plans:
         hints = typing.get_type_hints(message, include_extras=True)
         _plans[message] = tuple(
-            (field.name, field.default is dataclasses.MISSING, decoder(hints[field.name]))
-            for field in dataclasses.fields(message)
+            [
+                (field.name, field.default is dataclasses.MISSING, decoder(hints[field.name]))
+                for field in dataclasses.fields(message)
+            ]
         )
     return _plans[message]
 
@@ -97,7 +99,7 @@ def decoder(hint: Any) -> Decoder:
     if origin is tuple:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return _many(decoder(arguments[0]))
-        return _exactly(tuple(decoder(argument) for argument in arguments))
+        return _exactly(tuple([decoder(argument) for argument in arguments]))
     if isinstance(hint, type):
         if dataclasses.is_dataclass(hint):
             return functools.partial(from_map, hint)
@@ -122,7 +124,7 @@ def _many(inner: Decoder) -> Decoder:
     def decode(value: object, path: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise MalformedError(path, "is not an array")
-        return tuple(inner(item, f"{path}[{index}]") for index, item in enumerate(value))
+        return tuple([inner(item, f"{path}[{index}]") for index, item in enumerate(value)])
 
     return decode
 
@@ -131,7 +133,9 @@ def _exactly(inner: tuple[Decoder, ...]) -> Decoder:
     def decode(value: object, path: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or len(value) != len(inner):
             raise MalformedError(path, f"is not an array of {len(inner)}")
-        return tuple(one(item, f"{path}[{index}]") for index, (one, item) in enumerate(zip(inner, value, strict=True)))
+        return tuple(
+            [one(item, f"{path}[{index}]") for index, (one, item) in enumerate(zip(inner, value, strict=True))]
+        )
 
     return decode
 
