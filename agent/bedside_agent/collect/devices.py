@@ -1,17 +1,18 @@
 """A device as the hub's settings name it."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bedside_agent.radio.central import Pairing
 from bedside_agent.serial.place import Place, at_path
 from bedside_agent.serial.usb import UsbId, at_usb_id
 from bedside_profiles.catalogue import profile_named
-from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
+from bedside_profiles.profile import AdvertProfile, BleProfile, Profile, SerialProfile
 
 _BIND_KEY = re.compile("[0-9A-Fa-f]{32}")
 
-PASSKEY_DIGITS = 6
+_PASSKEY = re.compile("[0-9]{6}")
 NEVER = "never"
 
 
@@ -65,48 +66,56 @@ class DeviceEntry:
 
     def problems(self) -> tuple[str, ...]:
         """Everything that is wrong with the entry, in sentences for a technician; empty when it can be used."""
-        found = []
         profile = profile_named(self.profile)
+        found = [*self._problems_for(profile), *self._problems_of_codes(), *self._problems_of_pairing()]
+        return tuple([f"device {self.device_id}: {problem}" for problem in found])
+
+    def _problems_for(self, profile: Profile | AdvertProfile | None) -> Iterator[str]:
+        """What does not fit the kind of device."""
         if profile is None:
-            found.append(f"device {self.device_id}: there is no profile {self.profile!r}")
+            yield f"there is no profile {self.profile!r}"
         if isinstance(profile, BleProfile):
             if (self.address is None) == (self.advertised_name is None):
-                found.append(f"device {self.device_id}: give either its address or its advertised_name")
+                yield "give either its address or its advertised_name"
             if self.port is not None or self.usb_id is not None:
-                found.append(f"device {self.device_id}: a Bluetooth device has no port and no usb_id")
+                yield "a Bluetooth device has no port and no usb_id"
         if isinstance(profile, SerialProfile):
             if (self.port is None) == (self.usb_id is None):
-                found.append(f"device {self.device_id}: give either its port or its usb_id")
-            if self.usb_id is not None:
-                try:
-                    UsbId.from_text(self.usb_id)
-                except ValueError as error:
-                    found.append(f"device {self.device_id}: {error}")
+                yield "give either its port or its usb_id"
             if self.address is not None or self.advertised_name is not None:
-                found.append(f"device {self.device_id}: a serial device has no Bluetooth address or name")
+                yield "a serial device has no Bluetooth address or name"
         if isinstance(profile, AdvertProfile):
             if self.address is None:
-                found.append(f"device {self.device_id}: a device that only advertises needs its address")
+                yield "a device that only advertises needs its address"
             if any(one is not None for one in (self.advertised_name, self.port, self.usb_id)):
-                found.append(f"device {self.device_id}: a device that only advertises has an address and nothing else")
+                yield "a device that only advertises has an address and nothing else"
             if profile.needs_bind_key and self.bind_key is None:
-                found.append(f"device {self.device_id}: it encrypts what it says; give its bind_key")
+                yield "it encrypts what it says; give its bind_key"
+        is_paired = self.passkey is not None or self.pairing is not None
+        if is_paired and not isinstance(profile, BleProfile | None):
+            yield "only a Bluetooth device that is connected is paired"
+
+    def _problems_of_codes(self) -> Iterator[str]:
+        if self.usb_id is not None:
+            try:
+                UsbId.from_text(self.usb_id)
+            except ValueError as error:
+                yield str(error)
         if self.bind_key is not None and _BIND_KEY.fullmatch(self.bind_key) is None:
-            found.append(f"device {self.device_id}: a bind_key is 32 hexadecimal digits")
+            yield "a bind_key is 32 hexadecimal digits"
         if (self.user_index is None) != (self.consent_code is None):
-            found.append(f"device {self.device_id}: user_index and consent_code belong together")
+            yield "user_index and consent_code belong together"
         for name, text, highest in (("user_index", self.user_index, 254), ("consent_code", self.consent_code, 9999)):
             if text is not None and not (text.isascii() and text.isdigit() and int(text) <= highest):
-                found.append(f"device {self.device_id}: {name} is not a number from 0 to {highest}")
-            if self.passkey is not None or self.pairing is not None:
-                found.append(f"device {self.device_id}: a serial device is not paired")
-        if self.passkey is not None and not (len(self.passkey) == PASSKEY_DIGITS and self.passkey.isdecimal()):
-            found.append(f"device {self.device_id}: a passkey has six digits")
+                yield f"{name} is not a number from 0 to {highest}"
+
+    def _problems_of_pairing(self) -> Iterator[str]:
+        if self.passkey is not None and _PASSKEY.fullmatch(self.passkey) is None:
+            yield "a passkey has six digits"
         if self.pairing not in (None, NEVER):
-            found.append(f"device {self.device_id}: pairing is never, or is left out")
+            yield "pairing is never, or is left out"
         if self.pairing == NEVER and self.passkey is not None:
-            found.append(f"device {self.device_id}: a device that is never paired needs no passkey")
-        return tuple(found)
+            yield "a device that is never paired needs no passkey"
 
     def place(self) -> Place:
         """Where a serial device without `problems()` is looked for."""
