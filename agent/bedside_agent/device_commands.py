@@ -19,7 +19,7 @@ from bedside_agent.device_search import kind_text, search
 from bedside_agent.device_settings import remove_device
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
-from bedside_agent.operations import RELOAD, TEST
+from bedside_agent.operations import RELOAD, REPAIR, TEST
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, escaped, link_text, print_json, show, time_text
 from bedside_profiles.catalogue import ADVERTS, CATALOGUE, profile_named
@@ -93,6 +93,9 @@ def device_add(
     port: Annotated[str | None, typer.Option(help="Path of the serial port.")] = None,
     usb_id: Annotated[str | None, typer.Option(help="Its USB adapter: VENDOR:PRODUCT[:SERIAL or @SOCKET].")] = None,
     bind_key: Annotated[str | None, typer.Option(help="What decrypts a scale's advertisements, 32 hex digits.")] = None,
+    passkey: Annotated[str | None, typer.Option(help="The six digits of a device that asks for them.")] = None,
+    user_index: Annotated[str | None, typer.Option(help="Whose readings of a scale, by its number.")] = None,
+    consent_code: Annotated[str | None, typer.Option(help="The code that was set at the scale for this user.")] = None,
     seconds: Annotated[float, typer.Option(min=0, max=55, help="How long to look for it and to wait for it.")] = 20,
     state: State = STATE,
     as_json: Json = False,
@@ -102,10 +105,21 @@ def device_add(
 
     bedside-agent device add oximeter-1 --address C0:11:22:33:44:55
     """
-    entry = DeviceEntry(device_id, profile, address, advertised_name, port, bind_key, usb_id=usb_id)
+    entry = DeviceEntry(
+        device_id,
+        profile,
+        address,
+        advertised_name,
+        port,
+        bind_key,
+        user_index,
+        consent_code,
+        usb_id=usb_id,
+        passkey=passkey,
+    )
     there = {one.device_id: one for one in settings.load(state).device}
-    if not profile and device_id in there:
-        entry = replace(entry, profile=there[device_id].profile, address=address or there[device_id].address)
+    if device_id in there and entry == DeviceEntry(device_id, profile):
+        entry = there[device_id]
     elif not profile:
         entry = _looked_for(state, entry, seconds, quietly=as_json)
     added = settings.add_device(state, entry)
@@ -145,23 +159,34 @@ def device_test(
     bedside-agent device test oximeter-1
     """
     _entry(state, device_id)
-    last: Report = {"ok": False, "problem": "The agent stopped meanwhile.", "fix": "bedside-agent status"}
-    console = Console(stderr=True)
-    with (
-        console.status(f"{escaped(device_id)}: waiting for a reading", spinner="line") as status,
-        closing(health.follow(state, memory_for(state), TEST, {"device_id": device_id, "seconds": seconds})) as reports,
-    ):
-        for report in reports:
-            status.update(f"{escaped(device_id)}: {report['link']}, waiting for a reading")
-            last = {"device_id": device_id, **report}
+    last = _followed(state, TEST, device_id, seconds, "waiting for a reading")
     if as_json:
         print_json(last)
     elif last["ok"]:
         Console(soft_wrap=True, highlight=False).print(f"[green]Works.[/] {escaped(_in_words(last['readings']))}")
     else:
-        Console(soft_wrap=True, highlight=False).print(
-            f"[red]No reading.[/] {escaped(last['problem'])}\nTry: {escaped(last['fix'])}"
-        )
+        _print_problem("No reading.", last)
+    if not last["ok"]:
+        raise typer.Exit(NO_READING)
+
+
+@app.command("repair")
+def device_repair(
+    device_id: DeviceId, seconds: Seconds = 60, state: State = STATE, as_json: Json = False, verbose: Verbose = False
+) -> None:
+    """Pair a Bluetooth device anew: the hub forgets its half of the bond. Put the device into its pairing mode first.
+
+    bedside-agent device repair cuff-1
+    """
+    _entry(state, device_id)
+    last = _followed(state, REPAIR, device_id, seconds, "waiting for it in its pairing mode")
+    if as_json:
+        print_json(last)
+    elif last["ok"]:
+        how = "paired anew and connected" if last["paired"] else "connected; it asked for no bond"
+        Console(soft_wrap=True, highlight=False).print(f"[green]{escaped(device_id)} is {how}.[/]")
+    else:
+        _print_problem("Not paired.", last)
     if not last["ok"]:
         raise typer.Exit(NO_READING)
 
@@ -181,6 +206,28 @@ def device_table(rows: list[Report]) -> Table:
             time_text(row.get("last_reading_ms")),
         )
     return table
+
+
+def _followed(state: Path, operation: str, device_id: str, seconds: float, doing: str) -> Report:
+    """The running agent's last word on it, with a sign of life meanwhile."""
+    last: Report = {"ok": False, "problem": "The agent stopped meanwhile.", "fix": "bedside-agent status"}
+    console = Console(stderr=True)
+    with (
+        console.status(f"{escaped(device_id)}: {doing}", spinner="line") as status,
+        closing(
+            health.follow(state, memory_for(state), operation, {"device_id": device_id, "seconds": seconds})
+        ) as reports,
+    ):
+        for report in reports:
+            status.update(f"{escaped(device_id)}: {report['link']}, {doing}")
+            last = {"device_id": device_id, **report}
+    return last
+
+
+def _print_problem(heading: str, last: Report) -> None:
+    Console(soft_wrap=True, highlight=False).print(
+        f"[red]{heading}[/] {escaped(last['problem'])}\nTry: {escaped(last['fix'])}"
+    )
 
 
 def _running(state: Path) -> dict[str, Report]:

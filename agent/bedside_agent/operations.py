@@ -8,6 +8,7 @@ from typing import Any
 
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.diagnosis import Findings, diagnose
+from bedside_agent.collect.notices import NoticeKind
 from bedside_agent.collect.station import Seen, Station
 from bedside_agent.collect.watch import Heard, Watch
 from bedside_agent.errors import AgentError
@@ -16,7 +17,7 @@ from bedside_agent.radio.central import Central, Found
 from bedside_profiles.readings import METRICS, Measurement
 from bedside_profiles.recognising import recognised
 
-SCAN, TEST, RELOAD = "scan", "test", "reload"
+SCAN, TEST, RELOAD, REPAIR = "scan", "test", "reload", "repair"
 EVERY_SECONDS = 0.5
 LONGEST_SECONDS = 600.0
 
@@ -60,7 +61,7 @@ class DeviceOperations:
 
     def table(self) -> Mapping[str, Operation]:
         """By name."""
-        return {SCAN: self.scan, TEST: self.test, RELOAD: self.reload}
+        return {SCAN: self.scan, TEST: self.test, RELOAD: self.reload, REPAIR: self.repair}
 
     async def scan(self, question: Mapping[str, Any]) -> AsyncGenerator[Report, None]:
         """`seconds` → as `scanning`."""
@@ -91,6 +92,33 @@ class DeviceOperations:
                 heard.news.clear()
                 over = bool(heard.measurements) or loop.time() >= ends_at
                 yield _standing(self._seen(device_id), before, heard, seconds, over=over)
+
+    async def repair(self, question: Mapping[str, Any]) -> AsyncGenerator[Report, None]:
+        """`device_id`, `seconds` → how it stands, as it changes; the last has `ok`, once it is connected again.
+
+        The hub's half of a bond is forgotten first. `paired` tells whether the device wanted a new one.
+        """
+        device_id, seconds = str(question.get("device_id")), _seconds(question)
+        before = self._seen(device_id)
+        if not self._station.pair_anew(device_id):
+            raise AgentError(f"{device_id} is not connected by Bluetooth", fix=f"bedside-agent device test {device_id}")
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + seconds
+        with self._watch.watching(device_id) as heard:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(loop.time() + EVERY_SECONDS, ends_at)):
+                        await heard.news.wait()
+                heard.news.clear()
+                kinds = [notice.kind for notice in heard.notices]
+                is_ok = NoticeKind.DEVICE_CONNECTED in kinds
+                over = is_ok or loop.time() >= ends_at
+                report = _standing(self._seen(device_id), before, heard, seconds, over=over)
+                if over:
+                    report |= {"ok": is_ok, "paired": NoticeKind.DEVICE_PAIRED in kinds}
+                yield report
+                if over:
+                    return
 
     def _seen(self, device_id: str) -> Seen:
         seen = self._station.look_at(device_id)

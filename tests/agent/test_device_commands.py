@@ -190,3 +190,22 @@ async def test_the_one_known_device_that_is_there_needs_no_address(state: Path) 
     added = await asked(state, "device", "add", "oximeter", "--seconds", "5")
     assert (added["added"], added["profile"], added["link"]) == (True, "bluetooth.pulse_oximeter", None)
     assert [entry.address for entry in load(state).device] == [OURS]
+
+
+@pytest.mark.usefixtures("air")
+async def test_a_device_that_forgot_its_bond_is_paired_anew(state: Path, air: Air, tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "journal")) as journal:
+        oximeter = PulseOximeter(air, journal, device_id="oximeter", address=OURS)
+        oximeter.secure()
+        await oximeter.start()
+        async with agent(state):
+            added = await asked(state, "device", "add", "oximeter", "--address", OURS, "--seconds", "50")
+            assert (added["link"], oximeter.pairing.attempts) == ("connected", 1)
+            await oximeter.forget_bonds()
+            repaired = await asked(state, "device", "repair", "oximeter", "--seconds", "60")
+            assert (repaired["ok"], repaired["paired"], oximeter.pairing.attempts) == (True, True, 2)
+            oximeter.pairing.is_willing = False
+            await oximeter.forget_bonds()
+            code, said, _ = await typed(state, "device", "repair", "oximeter", "--seconds", "5")
+            assert (code, "Not paired." in said, "Try: " in said) == (1, True, True)
+        await oximeter.stop()

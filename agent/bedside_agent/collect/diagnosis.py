@@ -9,8 +9,11 @@ from bedside_agent.radio.central import (
     CharacteristicMissingError,
     ConnectFailedError,
     DeviceNotFoundError,
+    KeyRefusedError,
     LinkLostError,
+    PairingFailedError,
     RadioUnavailableError,
+    SlotsExhaustedError,
 )
 from bedside_agent.serial.port import PortError
 from bedside_profiles.errors import BedsideError
@@ -56,6 +59,17 @@ _BY_TROUBLE: Mapping[type[BedsideError], Diagnosis] = {
     ),
     AccessRefusedError: Diagnosis(
         "It refuses to be read: {reason}.", "pair it: bedside-agent device repair ID, with the device in pairing mode"
+    ),
+    KeyRefusedError: Diagnosis(
+        "It has forgotten that it was paired with this hub: {reason}.",
+        "put it into its pairing mode, and bedside-agent device repair ID",
+    ),
+    PairingFailedError: Diagnosis(
+        "It cannot be paired: {reason}.",
+        "put it into its pairing mode; if it shows six digits, remove it and add it with --passkey",
+    ),
+    SlotsExhaustedError: Diagnosis(
+        "It waits for a connection: {reason}.", "remove a device that is not needed, or give the hub another adapter"
     ),
     CharacteristicMissingError: Diagnosis(
         "It is another kind of device than it was added as: {reason}.",

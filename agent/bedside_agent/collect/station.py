@@ -131,6 +131,14 @@ class Station:
                 return Seen(device.profile, session.link, session.last_error, counts.without_reading, counts.refused)
         return None
 
+    def pair_anew(self, device_id: str) -> bool:
+        """Have a Bluetooth device paired anew; False for one that is not connected by Bluetooth."""
+        for device in self._devices:
+            if device.entry.device_id == device_id and isinstance(device.session, RadioSession):
+                device.session.pair_anew()
+                return True
+        return False
+
     def _device(self, entry: DeviceEntry) -> "_Device":
         profile = profile_named(entry.profile)
         if entry.problems() or profile is None:

@@ -161,6 +161,8 @@ class RadioSession:
         self._told_clock: ClockMeasured | None = None
         self._bond_removed = False
         self._paired_here = False
+        self._to_be_paired_anew = False
+        self._news: asyncio.Event | None = None
 
     async def run(self) -> None:
         """Keep the device connected until cancelled, or until it proves to be another device than configured."""
@@ -185,6 +187,12 @@ class RadioSession:
                     return
                 await asyncio.sleep(decision.seconds)
 
+    def pair_anew(self) -> None:
+        """Forget the hub's half of a bond, at once if it is connected, and make another with the device."""
+        self._to_be_paired_anew = True
+        if self._news is not None:
+            self._news.set()
+
     def _tell_end(self, error: RadioError) -> None:
         if self.link is not LinkState.CONNECTED:
             return
@@ -207,6 +215,11 @@ class RadioSession:
             self.link = before
             if asyncio.get_running_loop().time() > asked_at + timing.stale_seconds:
                 found = await self._find(timing.again_seconds)
+            if self._to_be_paired_anew:
+                await self._central.forget_bond(found)
+                self._to_be_paired_anew, self._bond_removed = False, False
+                found = await self._find(timing.find_seconds)
+            self._news = news
             try:
                 return await self._one_link(found, slot, news)
             except RadioError as error:
@@ -403,6 +416,8 @@ class RadioSession:
             news.clear()
             idle_until = self._heard_at + self._timing.idle_seconds if slot.is_wanted and not slot.streams else None
             silent_until = self._heard_at + silence if silence is not None else None
+            if self._to_be_paired_anew:
+                raise LinkLostError("it is to be paired anew")
             if idle_until is not None and loop.time() >= idle_until:
                 raise SlotYieldedError("it had nothing more to say, and another device waited for its slot")
             if silence is not None and silent_until is not None and loop.time() >= silent_until:

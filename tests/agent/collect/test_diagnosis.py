@@ -22,6 +22,9 @@ TROUBLES: tuple[central.RadioError | PortError, ...] = (
     central.CallTimedOutError("subscribe", 10),
     central.AccessRefusedError("read", 5),
     central.CharacteristicMissingError("2a5f"),
+    central.KeyRefusedError("key missing"),
+    central.PairingFailedError("refused"),
+    central.SlotsExhaustedError(5, 60),
     PortError("/dev/ttyUSB0", "does not open"),
 )
 
