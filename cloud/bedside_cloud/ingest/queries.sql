@@ -94,7 +94,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('ingest.attachment', 0))
 UPDATE readings SET patient_id = assigned.patient_id
 FROM unnest(%(device_ids)s::text[], %(patient_ids)s::uuid[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
     AS assigned (device_id, patient_id, from_at, until_at)
-WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
+WHERE readings.patient_id IS NULL AND readings.attribution <> 'quarantined'
+AND readings.device_id = assigned.device_id
 AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
 
 -- name: latest_readings
@@ -144,6 +145,6 @@ ORDER BY taken_at_ms
 SELECT hub_id, device_id, count(*), (extract(epoch FROM min(taken_at)) * 1000)::bigint,
     (extract(epoch FROM max(taken_at)) * 1000)::bigint
 FROM readings
-WHERE patient_id IS NULL
+WHERE patient_id IS NULL AND attribution <> 'quarantined'
 GROUP BY hub_id, device_id
 ORDER BY hub_id, device_id

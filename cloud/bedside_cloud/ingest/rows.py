@@ -12,7 +12,7 @@ from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import LaneKey
 from bedside_cloud.ingest.timing import believable_times
-from bedside_profiles.readings import Reading
+from bedside_profiles.readings import Attribution, Reading
 
 TYPES = (
     *("text", "text", "int8", "text", "uuid", "text", "float8", "text", "text", "text[]", "timestamptz", "text"),
@@ -38,7 +38,9 @@ class Rows:
         hub_id, store_id, now = key.hub_id, key.store_id, self._now
         announced: list[dict[str, object]] = []
         for one, taken_at_ms in zip(readings, times, strict=True):
-            patient_id = self._assignments.patient(one.device_id, taken_at_ms)
+            # What the hub could not date, or heard during a test, is nobody's until a person says whose.
+            in_quarantine = one.attribution is Attribution.QUARANTINED
+            patient_id = None if in_quarantine else self._assignments.patient(one.device_id, taken_at_ms)
             range_flag = one.range_flag and one.range_flag._value_
             metric, modality = one.metric._value_, one.modality._value_
             self.rows.append(
