@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from bedside_agent.alarms.mind import Course, Mind, Track
 from bedside_agent.clock import Instant
+from bedside_profiles.ownership import Claim, owner_of
 from bedside_profiles.readings import Attribution, ClockQuality, Reading
-from bedside_profiles.wire.careplan import CarePlan
+from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
+
+PATIENT, SOMEBODY_ELSE = "patient", "somebody else"
 
 
 def is_watched(plan: CarePlan, device_id: str, now: Instant) -> bool:
@@ -20,19 +23,40 @@ def is_watched(plan: CarePlan, device_id: str, now: Instant) -> bool:
 
 def is_of_the_patient(plan: CarePlan, reading: Reading) -> bool:
     """Whether a reading may be believed to be the patient's: not one of the last patient's that the device has kept,
-    and none that is in quarantine."""
+    not one of another user of the device, and none that is in quarantine."""
     if reading.attribution is Attribution.QUARANTINED:
         return False
     knows_time = reading.clock_quality is ClockQuality.SYNCED
-    return _measures(plan, reading.device_id, reading.taken_at_ms if knows_time else None)
+    at_ms = reading.taken_at_ms if knows_time else None
+    return owner_of(_claims(plan, reading.device_id, at_ms), reading.device_user) == PATIENT
+
+
+def _claims(plan: CarePlan, device_id: str, at_ms: int | None) -> list[Claim]:
+    """Who the device measured then. Without the time, the patient counts always and another only without an end."""
+    return [
+        *(
+            _claim(PATIENT, device)
+            for device in plan.devices
+            if device.device_id == device_id and _holds(device, at_ms)
+        ),
+        *(
+            _claim(SOMEBODY_ELSE, device)
+            for device in plan.others
+            if device.device_id == device_id and (device.until_ms is None if at_ms is None else _holds(device, at_ms))
+        ),
+    ]
+
+
+def _claim(owner: str, device: PlannedDevice) -> Claim:
+    return Claim(owner, device.from_ms, device.until_ms, device.user)
 
 
 def _measures(plan: CarePlan, device_id: str, at_ms: int | None) -> bool:
-    return any(
-        device.device_id == device_id
-        and (at_ms is None or (device.from_ms <= at_ms and (device.until_ms is None or at_ms < device.until_ms)))
-        for device in plan.devices
-    )
+    return any(device.device_id == device_id and _holds(device, at_ms) for device in plan.devices)
+
+
+def _holds(device: PlannedDevice, at_ms: int | None) -> bool:
+    return at_ms is None or _claim(PATIENT, device).holds_at(at_ms)
 
 
 def taken_ms(reading: Reading, now: Instant) -> int:

@@ -2,22 +2,30 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Annotated
 
-from bedside_profiles.bounds import Name
+from bedside_profiles.bounds import Between, Name
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
 from bedside_profiles.wire.kinds import DeviceId, HubId, Schema, UtcMs, Uuid
 
+UserSlot = Annotated[int, Between(0, 65_535)]
+"""A person's number on a device that several people use."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedDevice:
-    """A device that measures this patient from `from_ms` until `until_ms` (open when None)."""
+    """A device that measures this patient from `from_ms` until `until_ms` (open when None), in the slot `user`.
+
+    Without `user` nobody said which slot is the patient's: see `bedside_profiles.ownership`.
+    """
 
     device_id: DeviceId
     from_ms: UtcMs
     until_ms: UtcMs | None = None
+    user: UserSlot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,9 @@ class CarePlan:
     `needs` names the kinds of rules that the plan holds beside thresholds. A hub that does not know one of them runs
     the others, says so in its reply, and raises a technical alarm: its former plan would be worse, and for a new
     patient it has none.
+
+    `others` are the times and slots in which the patient's devices measure other people, without saying whom: what is
+    theirs is no reading of this patient's.
     """
 
     schema: Schema
@@ -47,6 +58,7 @@ class CarePlan:
     cadences: tuple[CadenceRule, ...] = ()
     technical: tuple[TechnicalRule, ...] = ()
     needs: tuple[Name, ...] = ()
+    others: tuple[PlannedDevice, ...] = ()
 
     def __post_init__(self) -> None:
         again = repeated(self.rules, self.rates, self.cadences, self.technical)

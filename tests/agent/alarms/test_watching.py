@@ -6,7 +6,7 @@ import pytest
 from tests.support.clock import BOOT, NOON_MS, ManualClock
 from tests.support.readings import OXIMETER, plan, reading
 
-from bedside_agent.alarms.watching import is_watched, taken_ms
+from bedside_agent.alarms.watching import is_of_the_patient, is_watched, taken_ms
 from bedside_agent.clock import Instant
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.wire.careplan import PlannedDevice
@@ -49,3 +49,47 @@ def test_who_is_watched(device: PlannedDevice, quality: ClockQuality, active: bo
 )
 def test_when_a_reading_was_taken(taken: Instant, now: Instant, ago_ms: int) -> None:
     assert now.monotonic_ms - taken_ms(reading(at=taken), now) == ago_ms
+
+
+HOUR_MS = 3_600_000
+NOT_SAID = (PlannedDevice(OXIMETER, 0),)
+FIRST, SECOND = (PlannedDevice(OXIMETER, 0, user=1),), (PlannedDevice(OXIMETER, 0, user=2),)
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "user", "heard"),
+    [
+        (NOT_SAID, (), None, True),
+        (NOT_SAID, (), 0, True),
+        (NOT_SAID, (), 1, True),
+        (NOT_SAID, (), 2, False),
+        (SECOND, (), None, True),
+        (SECOND, (), 1, False),
+        (SECOND, (), 2, True),
+        (FIRST, SECOND, None, False),
+        (FIRST, SECOND, 1, True),
+        (FIRST, SECOND, 2, False),
+        (NOT_SAID, SECOND, 1, True),
+        (NOT_SAID, SECOND, None, False),
+        (FIRST, (PlannedDevice("other", 0, user=2),), None, True),
+        (FIRST, (PlannedDevice(OXIMETER, 0, NOON_MS, 2),), None, True),
+        (FIRST, (PlannedDevice(OXIMETER, 0, NOON_MS + 1, 2),), None, False),
+        ((PlannedDevice(OXIMETER, NOON_MS + 1, user=1),), (), 1, False),
+        ((PlannedDevice(OXIMETER, NOON_MS + 1, user=1),), SECOND, 2, False),
+    ],
+)
+def test_rules_hear_only_the_patients_own_slot(
+    mine: tuple[PlannedDevice, ...], others: tuple[PlannedDevice, ...], user: int | None, heard: bool
+) -> None:
+    assert is_of_the_patient(plan(devices=mine, others=others), reading(device_user=user)) is heard
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "heard"), [(None, False), (NOON_MS + HOUR_MS, True)], ids=["still another's", "ended once"]
+)
+def test_a_hub_without_the_time_leaves_out_what_may_be_anothers_now(until_ms: int | None, heard: bool) -> None:
+    shared = plan(devices=FIRST, others=(PlannedDevice(OXIMETER, 0, until_ms, 2),))
+    untimed = reading(clock_quality=UNSYNCED)
+    assert is_of_the_patient(shared, untimed) is heard
+    assert is_of_the_patient(shared, replace(untimed, device_user=1))
+    assert not is_of_the_patient(shared, replace(untimed, device_user=2))
