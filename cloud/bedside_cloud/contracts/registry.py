@@ -31,12 +31,16 @@ class Changed(Message):
 
 
 class Assignment(Message):
-    """The device measures the patient from `from_ms` until `until_ms` (UTC milliseconds; open when None)."""
+    """The device measures the patient from `from_ms` until `until_ms` (UTC milliseconds; open when None).
+
+    `user` is the patient's slot on a device that several people use; None when nobody said which it is.
+    """
 
     device_id: str
     patient_id: str
     from_ms: int
     until_ms: int | None = None
+    user: int | None = None
 
 
 class AssignmentSnapshot(Message):

@@ -20,10 +20,10 @@ HUB_PLACE = "registry.hubs.place"
 """`PlaceRequest` → `Done`: the hub serves this patient from now on, and nobody else."""
 
 DEVICE_ASSIGN = "registry.devices.assign"
-"""`AssignRequest` → `Done`; refused with 409 when the period overlaps another patient's."""
+"""`AssignRequest` → `Done`; refused with 409 when a reading of that time could be another patient's too."""
 
 DEVICE_RELEASE = "registry.devices.release"
-"""`ReleaseRequest` → `Done`: the open assignment ends."""
+"""`ReleaseRequest` → `Done`: the open assignment ends; refused with 409 when it is not clear which of several."""
 
 DEVICES = "registry.devices.list"
 """`Empty` → `DeviceRoll`."""
@@ -89,27 +89,30 @@ class PlaceRequest(Message):
 
 
 class AssignRequest(Message):
-    """From `from_ms` (UTC milliseconds; None: now) the device measures this patient."""
+    """From `from_ms` (UTC milliseconds; None: now) the device measures this patient, in the slot `user`, if named."""
 
     device_id: str
     patient_id: str
     from_ms: int | None = None
+    user: int | None = None
 
 
 class ReleaseRequest(Message):
-    """At `until_ms` (None: now) it stops doing so."""
+    """At `until_ms` (None: now) it stops doing so. Where it measures several people, `patient_id` says whom."""
 
     device_id: str
     until_ms: int | None = None
+    patient_id: str | None = None
 
 
 class DeviceEntry(Message):
-    """A device that a hub has shown, or that was assigned."""
+    """A device that a hub has shown, or that was assigned. One that several people use has an entry for each."""
 
     device_id: str
     hub_id: str | None = None
     profile: str = ""
     patient_id: str | None = None
+    user: int | None = None
 
 
 class DeviceRoll(Message):

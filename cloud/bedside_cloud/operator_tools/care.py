@@ -183,23 +183,37 @@ def assign(
     since: Annotated[
         datetime | None, typer.Option("--from", help="Since when (UTC); readings since then are the patient's.")
     ] = None,
+    user: Annotated[
+        int | None,
+        typer.Option("--user", min=0, help="The patient's slot, as the device numbers those who share it."),
+    ] = None,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """From now on, or from a given time, the device measures this patient.
 
-    Example: bedside-cloud assign oximeter-1 4711
+    Two people may share a device, each with a slot. Without --user only the device's lowest slot is the patient's.
+
+    Example: bedside-cloud assign cuff-1 4711 --user 2
     """
     from_ms = None if since is None else round(_utc(since).timestamp() * 1000)
-    request = AssignRequest(device_id=device_id, patient_id=patient_id(state, who), from_ms=from_ms)
-    _do(state, DEVICE_ASSIGN, request, f"{device_id} measures the patient.")
+    request = AssignRequest(device_id=device_id, patient_id=patient_id(state, who), from_ms=from_ms, user=user)
+    slot = "" if user is None else f" in slot {user}"
+    _do(state, DEVICE_ASSIGN, request, f"{device_id} measures the patient{slot}.")
 
 
-def release(device_id: Annotated[str, typer.Argument(help="The device.")], state: StateOption = DEFAULT_STATE) -> None:
-    """From now on the device measures nobody.
+def release(
+    device_id: Annotated[str, typer.Argument(help="The device.")],
+    who: Annotated[
+        str | None, typer.Option("--patient", help="Of those who share the device, the one who uses it no more.")
+    ] = None,
+    state: StateOption = DEFAULT_STATE,
+) -> None:
+    """From now on the device measures nobody, or this patient no more.
 
-    Example: bedside-cloud release oximeter-1
+    Example: bedside-cloud release cuff-1 --patient 4711
     """
-    _do(state, DEVICE_RELEASE, ReleaseRequest(device_id=device_id), f"{device_id} measures nobody.")
+    request = ReleaseRequest(device_id=device_id, patient_id=None if who is None else patient_id(state, who))
+    _do(state, DEVICE_RELEASE, request, f"{device_id} measures {'nobody' if who is None else 'the patient no more'}.")
 
 
 @plan.command("set")

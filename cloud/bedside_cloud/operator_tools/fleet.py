@@ -169,5 +169,14 @@ def device_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) ->
     if json:
         as_json(roll)
         return
-    rows = ((one.device_id, one.profile or "–", one.hub_id or "–", one.patient_id or "–") for one in roll.devices)
-    table(("device", "profile", "hub", "patient"), rows, "No device yet.")
+    rows = (
+        (
+            one.device_id,
+            one.profile or "–",
+            one.hub_id or "–",
+            one.patient_id or "–",
+            "–" if one.user is None else str(one.user),
+        )
+        for one in roll.devices
+    )
+    table(("device", "profile", "hub", "patient", "slot"), rows, "No device yet.")

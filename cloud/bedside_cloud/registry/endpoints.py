@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Any
@@ -38,7 +38,7 @@ from bedside_cloud.database.times import to_time
 from bedside_cloud.registry import store
 from bedside_cloud.registry.episodes import may_move
 from bedside_cloud.registry.limits import problem, rules_of
-from bedside_cloud.registry.periods import overlaps
+from bedside_cloud.registry.periods import Period, conflict
 from bedside_cloud.registry.plans import PlanIssuer, open_state
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import check_hub_id
@@ -46,6 +46,8 @@ from bedside_profiles.wire.topics import check_hub_id
 LOG = logging.getLogger(__name__)
 
 DEVICE_ADDED = "device_added"
+MOST_USER = 65_535
+"""As high as a care plan can name a slot."""
 
 
 class Endpoints:
@@ -166,29 +168,42 @@ class Endpoints:
         from_at = self._clock() if request.from_ms is None else to_time(request.from_ms)
         if not 1 <= len(request.device_id) <= 64:
             raise RefusedError(400, "A device's id has 1 to 64 signs.")
-        async with self._patient(request.patient_id) as connection:
+        if request.user is not None and not 0 <= request.user <= MOST_USER:
+            raise RefusedError(400, f"A user's number on a device lies between 0 and {MOST_USER}.")
+        _checked_uuid(request.patient_id, "patient")
+        async with self._people_of(request.device_id, request.patient_id) as connection:
+            if not await store.lock_patient(connection, request.patient_id):
+                raise RefusedError(404, "There is no such patient.")
             await store.put_device(connection, request.device_id, None, "")
             periods = await store.periods(connection, request.device_id)
-            if any(period.until_at is None and period.patient_id == request.patient_id for period in periods):
-                return Done(changed=False)
-            if overlaps(periods, from_at):
-                raise RefusedError(409, "The device measures another patient in that time. Release it first.")
-            await store.insert_assignment(connection, request.device_id, request.patient_id, from_at)
-            announcement = await self._issued(connection, request.patient_id)
+            wanted = Period(request.patient_id, from_at, None, request.user)
+            present = conflict(periods, wanted)
+            if present is not None:
+                if (present.patient_id, present.user, present.until_at) == (wanted.patient_id, wanted.user, None):
+                    return Done(changed=False)
+                raise RefusedError(409, _why_not(present, wanted))
+            await store.insert_assignment(connection, request.device_id, wanted)
+            announcement = await self._issued(connection, *_first(request.patient_id, periods))
         await self._changed(*announcement)
         return Done(changed=True)
 
     async def release_device(self, request: ReleaseRequest) -> Done:
         until_at = self._clock() if request.until_ms is None else to_time(request.until_ms)
-        async with self._database.transaction() as connection:
+        async with self._people_of(request.device_id) as connection:
             periods = await store.periods(connection, request.device_id)
-            present = next((period for period in periods if period.until_at is None), None)
-            if present is None:
+            wanted = [
+                period
+                for period in periods
+                if period.until_at is None and request.patient_id in (None, period.patient_id)
+            ]
+            if not wanted:
                 return Done(changed=False)
-            if until_at < present.from_at:
+            if len(wanted) > 1:
+                raise RefusedError(409, "The device measures several people. Say whom it shall not measure any more.")
+            if until_at < wanted[0].from_at:
                 raise RefusedError(409, "The assignment began after that time.")
-            await store.end_assignment(connection, request.device_id, until_at)
-            announcement = await self._issued(connection, present.patient_id)
+            await store.end_assignment(connection, request.device_id, wanted[0].patient_id, until_at)
+            announcement = await self._issued(connection, *_first(wanted[0].patient_id, periods))
         await self._changed(*announcement)
         return Done(changed=True)
 
@@ -213,9 +228,21 @@ class Endpoints:
         await self._changed(*announcement)
         return Done(changed=True)
 
-    async def _issued(self, connection: Connection, patient_id: str) -> tuple[int, tuple[str, ...]]:
-        hub_id = await self._plans.issue(connection, patient_id)
-        return await store.next_version(connection), (hub_id,) if hub_id else ()
+    async def _issued(self, connection: Connection, *patient_ids: str) -> tuple[int, tuple[str, ...]]:
+        hub_ids = [await self._plans.issue(connection, patient_id) for patient_id in patient_ids]
+        return await store.next_version(connection), tuple(hub_id for hub_id in hub_ids if hub_id)
+
+    @asynccontextmanager
+    async def _people_of(self, device_id: str, *patient_ids: str) -> AsyncIterator[Connection]:
+        """A transaction that holds the rows of whom the device measures, and of these: their plans may all change.
+
+        In one order, so that nobody waits for one another in a circle.
+        """
+        async with self._database.transaction() as connection:
+            people = {*await store.people_of_device(connection, device_id), *patient_ids}
+            for patient_id in sorted(people):
+                await store.lock_patient(connection, patient_id)
+            yield connection
 
     @asynccontextmanager
     async def _patient(self, patient_id: str) -> AsyncIterator[Connection]:
@@ -234,6 +261,20 @@ class Endpoints:
         else:
             async with self._database.transaction() as connection:
                 yield connection
+
+
+def _first(patient_id: str, periods: Iterable[Period]) -> tuple[str, ...]:
+    """The patient, and whom the device measures beside: their plans tell of one another."""
+    beside = {period.patient_id for period in periods if period.until_at is None} - {patient_id}
+    return (patient_id, *sorted(beside))
+
+
+def _why_not(present: Period, wanted: Period) -> str:
+    if present.patient_id == wanted.patient_id:
+        return "The device measures this patient in another slot, or in a part of that time. Release it first."
+    if present.user is None and wanted.user is None:
+        return "The device measures another patient in that time. Release it first, or name a slot for each of the two."
+    return "That slot, or the one that counts for who named none, is another patient's in that time. Name another one."
 
 
 def _checked_uuid(text: str, what: str) -> str:

@@ -1,10 +1,11 @@
 """Issuing care plans: whatever changes what a hub should do makes a new plan, signed, in the same transaction."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
+from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from bedside_cloud.contracts.registry import EpisodeState
@@ -49,6 +50,7 @@ class PlanIssuer:
         raw_rules, emergency_number, call_back_number, raw_further = limits[0] if limits else ([], "", "", {})
         rules = kept(raw_rules, raw_further)
         devices = await fetch_all(connection, SQL["devices_of_patient"], both)
+        others = await fetch_all(connection, SQL["others_on_devices_of_patient"], both)
         newest = (await fetch_all(connection, SQL["newest_version_of_hub"], both))[0][0]
         known = await fetch_all(connection, SQL["plan_id_of_pair"], both)
         now = self._clock()
@@ -61,16 +63,14 @@ class PlanIssuer:
             issued_at_ms=to_ms(now),
             active=active,
             rules=rules.thresholds,
-            devices=tuple(
-                PlannedDevice(device_id, to_ms(from_at), None if until_at is None else to_ms(until_at))
-                for device_id, from_at, until_at in devices
-            ),
+            devices=_planned(devices),
             emergency_number=emergency_number,
             call_back_number=call_back_number,
             rates=rules.rates,
             cadences=rules.cadences,
             technical=rules.technical,
             needs=needs_of(rules.rates, rules.cadences, rules.technical),
+            others=_planned(others),
         )
         await connection.execute(
             SQL["insert_plan"],
@@ -84,6 +84,13 @@ class PlanIssuer:
                 "issued_at": now,
             },
         )
+
+
+def _planned(rows: Iterable[TupleRow]) -> tuple[PlannedDevice, ...]:
+    return tuple(
+        PlannedDevice(device_id, to_ms(from_at), None if until_at is None else to_ms(until_at), user)
+        for device_id, from_at, until_at, user in rows
+    )
 
 
 async def open_state(connection: Connection, patient_id: str) -> EpisodeState | None:

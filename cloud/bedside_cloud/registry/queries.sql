@@ -80,29 +80,44 @@ WHERE devices.hub_id IS DISTINCT FROM coalesce(excluded.hub_id, devices.hub_id)
 SELECT 1 FROM devices WHERE device_id = %(device_id)s FOR UPDATE
 
 -- name: devices
-SELECT devices.device_id, devices.hub_id, devices.profile, assignments.patient_id::text
+SELECT devices.device_id, devices.hub_id, devices.profile, assignments.patient_id::text, assignments.device_user
 FROM devices
 LEFT JOIN assignments ON assignments.device_id = devices.device_id AND assignments.until_at IS NULL
-ORDER BY devices.device_id
+ORDER BY devices.device_id, assignments.device_user
+
+-- name: people_of_device
+SELECT patient_id::text FROM assignments WHERE device_id = %(device_id)s AND until_at IS NULL
 
 -- name: assignments_of_device
-SELECT patient_id::text, from_at, until_at FROM assignments WHERE device_id = %(device_id)s ORDER BY from_at
+SELECT patient_id::text, from_at, until_at, device_user
+FROM assignments
+WHERE device_id = %(device_id)s
+ORDER BY from_at
 
 -- name: insert_assignment
-INSERT INTO assignments (device_id, patient_id, from_at) VALUES (%(device_id)s, %(patient_id)s, %(from_at)s)
+INSERT INTO assignments (device_id, patient_id, from_at, device_user)
+VALUES (%(device_id)s, %(patient_id)s, %(from_at)s, %(device_user)s)
 
 -- name: end_assignment
 UPDATE assignments SET until_at = %(until_at)s
-WHERE device_id = %(device_id)s AND until_at IS NULL
-RETURNING patient_id::text
+WHERE device_id = %(device_id)s AND patient_id = %(patient_id)s AND until_at IS NULL
 
 -- name: assignments
-SELECT device_id, patient_id::text, from_at, until_at FROM assignments ORDER BY device_id, from_at
+SELECT device_id, patient_id::text, from_at, until_at, device_user FROM assignments ORDER BY device_id, from_at
 
 -- name: devices_of_patient
-SELECT device_id, from_at, until_at FROM assignments
+SELECT device_id, from_at, until_at, device_user FROM assignments
 WHERE patient_id = %(patient_id)s AND until_at IS NULL
 ORDER BY device_id
+
+-- name: others_on_devices_of_patient
+-- Also those who have left meanwhile: records of that time may still come.
+SELECT others.device_id, others.from_at, others.until_at, others.device_user
+FROM assignments AS own
+JOIN assignments AS others ON others.device_id = own.device_id AND others.patient_id <> own.patient_id
+WHERE own.patient_id = %(patient_id)s AND own.until_at IS NULL
+AND (others.until_at IS NULL OR others.until_at > own.from_at)
+ORDER BY others.device_id, others.from_at, others.device_user
 
 -- name: insert_team_member
 INSERT INTO care_teams (patient_id, person_id) VALUES (%(patient_id)s, %(person_id)s)

@@ -97,16 +97,21 @@ async def periods(connection: Connection, device_id: str) -> list[Period]:
     return [Period(*row) for row in rows]
 
 
-async def insert_assignment(connection: Connection, device_id: str, patient_id: str, from_at: datetime) -> None:
+async def people_of_device(connection: Connection, device_id: str) -> list[str]:
+    """Patients whom the device measures now."""
+    return [row[0] for row in await fetch_all(connection, SQL["people_of_device"], {"device_id": device_id})]
+
+
+async def insert_assignment(connection: Connection, device_id: str, period: Period) -> None:
     """From then on, until it is ended."""
-    parameters = {"device_id": device_id, "patient_id": patient_id, "from_at": from_at}
-    await connection.execute(SQL["insert_assignment"], parameters)
+    parameters = {"device_id": device_id, "patient_id": period.patient_id, "from_at": period.from_at}
+    await connection.execute(SQL["insert_assignment"], {**parameters, "device_user": period.user})
 
 
-async def end_assignment(connection: Connection, device_id: str, until_at: datetime) -> str | None:
-    """End the open assignment; whose it was, or None when there is none."""
-    rows = await fetch_all(connection, SQL["end_assignment"], {"device_id": device_id, "until_at": until_at})
-    return rows[0][0] if rows else None
+async def end_assignment(connection: Connection, device_id: str, patient_id: str, until_at: datetime) -> None:
+    """End the patient's open assignment."""
+    parameters = {"device_id": device_id, "patient_id": patient_id, "until_at": until_at}
+    await connection.execute(SQL["end_assignment"], parameters)
 
 
 async def add_team_member(connection: Connection, patient_id: str, person_id: str) -> bool:
@@ -159,8 +164,9 @@ async def assignments(connection: Connection) -> AssignmentSnapshot:
                 patient_id=patient_id,
                 from_ms=to_ms(from_at),
                 until_ms=None if until_at is None else to_ms(until_at),
+                user=user,
             )
-            for device_id, patient_id, from_at, until_at in rows
+            for device_id, patient_id, from_at, until_at, user in rows
         ),
     )
 
@@ -241,12 +247,12 @@ async def hubs(connection: Connection) -> HubList:
 
 
 async def devices(connection: Connection) -> DeviceRoll:
-    """Every device."""
+    """Every device, once for each person whom it measures."""
     rows = await fetch_all(connection, SQL["devices"], {})
     return DeviceRoll(
         devices=tuple(
-            DeviceEntry(device_id=device_id, hub_id=hub_id, profile=profile, patient_id=patient_id)
-            for device_id, hub_id, profile, patient_id in rows
+            DeviceEntry(device_id=device_id, hub_id=hub_id, profile=profile, patient_id=patient_id, user=user)
+            for device_id, hub_id, profile, patient_id, user in rows
         )
     )
 

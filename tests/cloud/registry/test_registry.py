@@ -46,7 +46,7 @@ from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.rates import Direction, RateRule
 from bedside_profiles.rules.technical import TechnicalKind, TechnicalRule
 from bedside_profiles.rules.thresholds import Side, ThresholdRule
-from bedside_profiles.wire.careplan import CarePlan
+from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
 from bedside_profiles.wire.command import Outcome, Reply
 from bedside_profiles.wire.events import Event, EventField
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -288,6 +288,63 @@ async def test_a_device_measures_one_patient_at_a_time(office: Office) -> None:
         await office.done(registry_administration.DEVICE_ASSIGN, other)
     later = AssignRequest(device_id=OXIMETER, patient_id=second, from_ms=6_000)
     assert await office.done(registry_administration.DEVICE_ASSIGN, later)
+
+
+async def test_two_people_share_a_device_and_each_ones_plan_tells_of_the_other(office: Office) -> None:
+    first = await office.patient()
+    second = await office.patient(PatientRequest(name="Test Person Two", birth_date="1960-01-01", mrn="MRN-2"))
+    await office.serve(first)
+    assert (await office.plan_where(2)).others == ()
+    spouse = AssignRequest(device_id=OXIMETER, patient_id=second, from_ms=5_000, user=2)
+    assert await office.done(registry_administration.DEVICE_ASSIGN, spouse)
+    assert not await office.done(registry_administration.DEVICE_ASSIGN, spouse)
+    shared = await office.plan_where(3)
+    assert shared.devices == (PlannedDevice(OXIMETER, 1_000),)
+    assert shared.others == (PlannedDevice(OXIMETER, 5_000, user=2),)
+    snapshot = await office.ingest.request(registry.ASSIGNMENTS, Empty(), AssignmentSnapshot)
+    assert [(one.patient_id, one.user) for one in snapshot.assignments] == [(first, None), (second, 2)]
+    roll = await office.operator.request(registry_administration.DEVICES, Empty(), DeviceRoll)
+    assert {(one.device_id, one.patient_id, one.user) for one in roll.devices} == {
+        (OXIMETER, first, None),
+        (OXIMETER, second, 2),
+    }
+    for user in (None, 0, 1, 2):
+        third = await office.patient(PatientRequest(name="Test Person Three", birth_date="1960-01-01", mrn="MRN-3"))
+        with pytest.raises(RefusedError) as refused:
+            await office.done(
+                registry_administration.DEVICE_ASSIGN, AssignRequest(device_id=OXIMETER, patient_id=third, user=user)
+            )
+        assert refused.value.code == 409
+    with pytest.raises(RefusedError, match="several people"):
+        await office.done(registry_administration.DEVICE_RELEASE, ReleaseRequest(device_id=OXIMETER, until_ms=9_000))
+    release = ReleaseRequest(device_id=OXIMETER, until_ms=9_000, patient_id=second)
+    assert await office.done(registry_administration.DEVICE_RELEASE, release)
+    assert not await office.done(registry_administration.DEVICE_RELEASE, release)
+    alone = await office.plan_where(4)
+    assert alone.devices == (PlannedDevice(OXIMETER, 1_000),)
+    assert alone.others == (PlannedDevice(OXIMETER, 5_000, 9_000, 2),), "records of that time may still come"
+
+
+async def test_a_slot_that_a_plan_cannot_name_is_refused(office: Office) -> None:
+    patient_id = await office.patient()
+    for user in (-1, 65_536):
+        assign = AssignRequest(device_id=OXIMETER, patient_id=patient_id, user=user)
+        with pytest.raises(RefusedError) as refused:
+            await office.done(registry_administration.DEVICE_ASSIGN, assign)
+        assert refused.value.code == 400
+
+
+async def test_people_are_assigned_to_one_device_at_one_time_from_all_sides(office: Office) -> None:
+    people = [
+        await office.patient(PatientRequest(name="Test Person", birth_date="1960-01-01", mrn=f"MRN-{number}"))
+        for number in range(8)
+    ]
+    wanted = [AssignRequest(device_id=OXIMETER, patient_id=who, user=slot) for slot, who in enumerate(people)]
+    assert all(
+        await asyncio.gather(*(office.done(registry_administration.DEVICE_ASSIGN, request) for request in wanted))
+    )
+    snapshot = await office.ingest.request(registry.ASSIGNMENTS, Empty(), AssignmentSnapshot)
+    assert {one.user: one.patient_id for one in snapshot.assignments} == dict(enumerate(people))
 
 
 async def test_a_hub_is_online_from_its_birth_to_its_own_will(office: Office) -> None:
