@@ -16,6 +16,7 @@ from bedside_cloud.operator_tools.care import assign, patient, person, plan, rel
 from bedside_cloud.operator_tools.endpoints import endpoints
 from bedside_cloud.operator_tools.fleet import fleet
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
+from bedside_cloud.operator_tools.quarantine import quarantine
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_cloud.supervisor.board import LineScreen, TableScreen
 from bedside_cloud.supervisor.run import STATUS_FILE, up
@@ -29,6 +30,7 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(person, name="person")
 app.add_typer(patient, name="patient")
 app.add_typer(plan, name="plan")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(audit, name="audit")
 app.command("assign")(assign)
 app.command("release")(release)

@@ -1,5 +1,7 @@
 """What `ingest` tells others once it has stored it, and what it can be asked for. It names nobody."""
 
+from enum import StrEnum
+
 from bedside_cloud.contracts.message import Message
 from bedside_profiles.readings import Metric, Modality, RangeFlag
 from bedside_profiles.wire.alarm import Alarm
@@ -25,6 +27,24 @@ TREND = "ingest.trend"
 
 UNASSIGNED = "ingest.unassigned"
 """`Empty` → `UnassignedAnswer`: devices whose readings belong to nobody yet, for techs; no values."""
+
+
+QUARANTINE = "ingest.quarantine"
+"""`QuarantineRequest` → `QuarantineAnswer`: measurements of which nobody can tell by rule whose they are; no values."""
+
+QUARANTINE_CONFIRM = "ingest.quarantine.confirm"
+"""`ConfirmRequest` → `Decided`: a person says whose it is; rules then hear it as late data, by when it was taken."""
+
+QUARANTINE_DISMISS = "ingest.quarantine.dismiss"
+"""`DismissRequest` → `Decided`: it is no patient's, also if it was confirmed before; it is kept."""
+
+
+class QuarantineReason(StrEnum):
+    """Why a measurement is in quarantine. The last two have the names of `bedside_profiles.ownership.Doubt`."""
+
+    UNDATED_OR_TEST = "undated_or_test"
+    USER_UNKNOWN = "user_unknown"
+    USER_MISSING = "user_missing"
 
 
 class StoredReading(Message):
@@ -123,3 +143,63 @@ class UnassignedAnswer(Message):
     """Devices with unassigned readings."""
 
     devices: tuple[UnassignedDevice, ...]
+
+
+class QuarantineRequest(Message):
+    """Of one device, or of all; at most `most` measurements, the newest."""
+
+    device_id: str | None = None
+    most: int = 200
+
+
+class QuarantinedMeasurement(Message):
+    """One measurement. `hub_id`, `store_id` and `first_seq` name it; `user` is the slot that the device named.
+
+    `taken_at_ms` is when the hub heard it where nothing dates it; `device_time` what the device's clock said.
+    """
+
+    hub_id: str
+    store_id: str
+    first_seq: int
+    device_id: str
+    metrics: tuple[Metric, ...]
+    taken_at_ms: int
+    device_time: str | None = None
+    user: int | None = None
+    reason: QuarantineReason
+
+
+class QuarantineAnswer(Message):
+    """In order of time, the newest first; `more` when there are others."""
+
+    measurements: tuple[QuarantinedMeasurement, ...]
+    more: bool = False
+
+
+class ConfirmRequest(Message):
+    """`person_id` says that the measurement is this patient's, and when it was taken, if that was known to nobody.
+
+    `store_id` may be cut, as long as the hub has no other store that begins so.
+    """
+
+    hub_id: str
+    store_id: str
+    first_seq: int
+    patient_id: str
+    person_id: str
+    taken_at_ms: int | None = None
+
+
+class DismissRequest(Message):
+    """`person_id` says that it is no patient's. `store_id` as in `ConfirmRequest`."""
+
+    hub_id: str
+    store_id: str
+    first_seq: int
+    person_id: str
+
+
+class Decided(Message):
+    """How many readings the measurement has."""
+
+    readings: int

@@ -76,7 +76,8 @@ REGISTRY_FOR_OPERATOR = (
     care.TEAM_ADD,
     care.LIMITS_SET,
 )
-"""What a tech asks for at the command line."""
+INGEST_FOR_OPERATOR = (readings.QUARANTINE, readings.QUARANTINE_CONFIRM, readings.QUARANTINE_DISMISS)
+"""What a tech asks for at the command line. Of a measurement in quarantine no value is told."""
 
 SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
@@ -108,7 +109,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         schema="ingest",
         publishes=(readings.LIVE, _down(DownLane.RECEIPTS)),
         subscribes=(registry.CHANGED, _up(UpLane.STATUS)),
-        serves=(readings.LATEST, readings.TREND, readings.UNASSIGNED),
+        serves=(readings.LATEST, readings.TREND, readings.UNASSIGNED, *INGEST_FOR_OPERATOR),
         requests=(registry.ASSIGNMENTS, readings.STORED_READINGS, readings.STORED_ALARM, readings.STORED_EVENT),
         streams=("ALARMS", "READINGS"),
     ),
@@ -145,7 +146,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
     ServiceEntry(
         name="operator",
         sees=(DataClass.IDENTIFIERS, DataClass.CREDENTIALS, DataClass.OPERATIONS),
-        requests=(*IDENTITY_FOR_OPERATOR, *REGISTRY_FOR_OPERATOR),
+        requests=(*IDENTITY_FOR_OPERATOR, *REGISTRY_FOR_OPERATOR, *INGEST_FOR_OPERATOR),
     ),
 )
 """Every bus user. `operator` is the command line of whoever holds the state directory; it owns no schema."""

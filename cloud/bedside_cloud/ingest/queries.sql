@@ -30,7 +30,8 @@ SELECT store_id, lane, stored + rejected FROM lanes WHERE hub_id = %(hub_id)s
 -- name: copy_readings
 COPY readings (
     hub_id, store_id, seq, device_id, patient_id, metric, value, range_flag, modality, quality, taken_at, boot_id,
-    monotonic_ms, clock_quality, device_time, device_user, attribution, measurement_group, stored_at, stated_at
+    monotonic_ms, clock_quality, device_time, device_user, attribution, measurement_group, stored_at, stated_at,
+    quarantine_reason
 ) FROM STDIN (FORMAT BINARY)
 
 -- name: readings_again
@@ -91,12 +92,26 @@ ON CONFLICT DO NOTHING
 SELECT pg_advisory_xact_lock(hashtextextended('ingest.attachment', 0))
 
 -- name: attach_readings
-UPDATE readings SET patient_id = assigned.patient_id
-FROM unnest(%(device_ids)s::text[], %(patient_ids)s::uuid[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
-    AS assigned (device_id, patient_id, from_at, until_at)
-WHERE readings.patient_id IS NULL AND readings.attribution <> 'quarantined'
-AND readings.device_id = assigned.device_id
+UPDATE readings SET patient_id = assigned.patient_id, attribution = 'assigned', quarantine_reason = NULL
+FROM unnest(
+    %(device_ids)s::text[], %(patient_ids)s::uuid[], %(users)s::text[], %(from_at)s::timestamptz[],
+    %(until_at)s::timestamptz[]
+) AS assigned (device_id, patient_id, users, from_at, until_at)
+WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
 AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
+AND coalesce(readings.device_user::text, '') = ANY(assigned.users::text[])
+AND readings.attribution <> 'dismissed' AND readings.quarantine_reason IS DISTINCT FROM 'undated_or_test'
+
+-- name: doubt_readings
+UPDATE readings
+SET attribution = 'quarantined',
+    quarantine_reason = CASE WHEN device_user IS NULL THEN %(user_missing)s ELSE %(user_unknown)s END
+FROM unnest(%(device_ids)s::text[], %(users)s::text[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
+    AS assigned (device_id, users, from_at, until_at)
+WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
+AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
+AND NOT coalesce(readings.device_user::text, '') = ANY(assigned.users::text[])
+AND readings.attribution NOT IN ('quarantined', 'dismissed')
 
 -- name: latest_readings
 SELECT latest.*
@@ -145,6 +160,42 @@ ORDER BY taken_at_ms
 SELECT hub_id, device_id, count(*), (extract(epoch FROM min(taken_at)) * 1000)::bigint,
     (extract(epoch FROM max(taken_at)) * 1000)::bigint
 FROM readings
-WHERE patient_id IS NULL AND attribution <> 'quarantined'
+WHERE patient_id IS NULL AND attribution NOT IN ('quarantined', 'dismissed')
 GROUP BY hub_id, device_id
 ORDER BY hub_id, device_id
+
+-- name: quarantine
+SELECT hub_id, store_id, coalesce(measurement_group, seq) AS first_seq, min(device_id), array_agg(metric ORDER BY seq),
+    (extract(epoch FROM max(taken_at)) * 1000)::bigint, min(device_time), min(device_user), min(quarantine_reason)
+FROM readings
+WHERE attribution = 'quarantined' AND (%(device_id)s::text IS NULL OR device_id = %(device_id)s)
+GROUP BY hub_id, store_id, first_seq
+ORDER BY max(taken_at) DESC, hub_id, store_id, first_seq
+LIMIT %(most)s
+
+-- name: stores_that_begin
+SELECT store_id FROM lanes
+WHERE hub_id = %(hub_id)s AND lane = 'readings' AND starts_with(store_id, %(begin)s)
+
+-- name: confirm_measurement
+-- A measurement has few readings, one after the other from its first.
+UPDATE readings
+SET patient_id = %(patient_id)s,
+    attribution = 'confirmed',
+    quarantine_reason = NULL,
+    stated_at = CASE WHEN %(taken_at)s::timestamptz IS NULL THEN stated_at ELSE coalesce(stated_at, taken_at) END,
+    taken_at = coalesce(%(taken_at)s, taken_at)
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq BETWEEN %(first_seq)s AND %(first_seq)s + 255
+AND coalesce(measurement_group, seq) = %(first_seq)s AND attribution = 'quarantined'
+RETURNING patient_id::text, device_id, metric, value, range_flag, modality,
+    (extract(epoch FROM taken_at) * 1000)::bigint, store_id, seq
+
+-- name: dismiss_measurement
+UPDATE readings SET patient_id = NULL, attribution = 'dismissed'
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq BETWEEN %(first_seq)s AND %(first_seq)s + 255
+AND coalesce(measurement_group, seq) = %(first_seq)s AND attribution IN ('quarantined', 'confirmed')
+RETURNING seq
+
+-- name: insert_decision
+INSERT INTO quarantine_decisions (hub_id, store_id, first_seq, decision, patient_id, person_id)
+VALUES (%(hub_id)s, %(store_id)s, %(first_seq)s, %(decision)s, %(patient_id)s, %(person_id)s)

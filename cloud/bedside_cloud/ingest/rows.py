@@ -8,17 +8,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from bedside_cloud.contracts.readings import QuarantineReason
 from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import LaneKey
 from bedside_cloud.ingest.timing import believable_times
+from bedside_profiles.ownership import Doubt
 from bedside_profiles.readings import Attribution, Reading
 
 TYPES = (
     *("text", "text", "int8", "text", "uuid", "text", "float8", "text", "text", "text[]", "timestamptz", "text"),
-    *("int8", "text", "text", "int8", "text", "int8", "timestamptz", "timestamptz"),
+    *("int8", "text", "text", "int8", "text", "int8", "timestamptz", "timestamptz", "text"),
 )
 """Of the columns that `copy_readings` names."""
+
+QUARANTINED = Attribution.QUARANTINED.value
+UNDATED_OR_TEST = QuarantineReason.UNDATED_OR_TEST.value
 
 
 class Rows:
@@ -38,9 +43,7 @@ class Rows:
         hub_id, store_id, now = key.hub_id, key.store_id, self._now
         announced: list[dict[str, object]] = []
         for one, taken_at_ms in zip(readings, times, strict=True):
-            # What the hub could not date, or heard during a test, is nobody's until a person says whose.
-            in_quarantine = one.attribution is Attribution.QUARANTINED
-            patient_id = None if in_quarantine else self._assignments.patient(one.device_id, taken_at_ms)
+            patient_id, attribution, reason = self._owner(one, taken_at_ms)
             range_flag = one.range_flag and one.range_flag._value_
             metric, modality = one.metric._value_, one.modality._value_
             self.rows.append(
@@ -61,10 +64,11 @@ class Rows:
                     one.clock_quality._value_,
                     one.device_time,
                     one.device_user,
-                    one.attribution._value_,
+                    attribution,
                     one.group,
                     now,
                     None if taken_at_ms == one.taken_at_ms else to_time(one.taken_at_ms),
+                    reason,
                 )
             )
             if patient_id is not None:
@@ -82,6 +86,15 @@ class Rows:
                     }
                 )
         return announced
+
+    def _owner(self, one: Reading, taken_at_ms: int) -> tuple[str | None, str, str | None]:
+        """Patient, attribution and, of a reading that is nobody's until a person says whose, the reason."""
+        if one.attribution is Attribution.QUARANTINED:
+            return None, QUARANTINED, UNDATED_OR_TEST
+        owner = self._assignments.owner(one.device_id, taken_at_ms, one.device_user)
+        if isinstance(owner, Doubt):
+            return None, QUARANTINED, owner._value_
+        return owner, one.attribution._value_, None
 
     def _uuid(self, patient_id: str) -> UUID:
         known = self._uuids.get(patient_id)

@@ -7,6 +7,7 @@ from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.streams import StreamSettings, consume
 from bedside_cloud.contracts import registry
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.contracts.readings import LIVE
 from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.outbox import Relay
 from bedside_cloud.database.pool import Database, fetch_all
@@ -15,6 +16,7 @@ from bedside_cloud.ingest.assignments import NOBODY
 from bedside_cloud.ingest.attachment import attach
 from bedside_cloud.ingest.endpoints import Endpoints
 from bedside_cloud.ingest.lanes import SQL
+from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.ingest.receipts import Receipts
 from bedside_cloud.ingest.worker import Worker
 from bedside_cloud.readiness import announce_ready
@@ -55,7 +57,12 @@ async def main(settings: ServiceSettings) -> None:
 
         await bus.subscribe(registry.CHANGED, projection.hint)
         await bus.subscribe(subject("*", UpLane.STATUS), on_status, queue="ingest")
-        await bus.serve(Endpoints(database).table())
+
+        async def announce(body: bytes) -> None:
+            relay.kick()
+            await bus.publish_bytes(LIVE, body)
+
+        await bus.serve((*Endpoints(database).table(), *Quarantine(database, announce).table()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(relay.run())
             tasks.create_task(projection.run())

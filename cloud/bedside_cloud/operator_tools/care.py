@@ -2,7 +2,7 @@
 
 import json as json_format
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +43,7 @@ from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask, patient_id, person_id
 from bedside_cloud.operator_tools.limits import TEMPLATES
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
-from bedside_cloud.operator_tools.printing import as_json, say, table
+from bedside_cloud.operator_tools.printing import as_json, say, table, to_utc
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
@@ -195,7 +195,7 @@ def assign(
 
     Example: bedside-cloud assign cuff-1 4711 --user 2
     """
-    from_ms = None if since is None else round(_utc(since).timestamp() * 1000)
+    from_ms = None if since is None else round(to_utc(since).timestamp() * 1000)
     request = AssignRequest(device_id=device_id, patient_id=patient_id(state, who), from_ms=from_ms, user=user)
     slot = "" if user is None else f" in slot {user}"
     _do(state, DEVICE_ASSIGN, request, f"{device_id} measures the patient{slot}.")
@@ -297,7 +297,3 @@ def _read_rules(path: Path) -> RuleFile:
 def _do(state: Path, subject: str, request: Message, sentence: str) -> None:
     done = ask(state, subject, request, Done)
     say(sentence if done.changed else f"{sentence} It was so already.")
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

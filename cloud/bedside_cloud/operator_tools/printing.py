@@ -37,3 +37,8 @@ def table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], nothing: st
 def utc(milliseconds: int | None) -> str:
     """A moment for people, in UTC."""
     return "–" if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
+def to_utc(moment: datetime) -> datetime:
+    """A moment as somebody typed it; without a zone it is in UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

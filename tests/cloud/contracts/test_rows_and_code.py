@@ -11,12 +11,19 @@ from bedside_cloud.alerting.endpoints import Endpoints as Alerting
 from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
 from bedside_cloud.identity.endpoints import Endpoints as Identity
 from bedside_cloud.ingest.endpoints import Endpoints as Ingest
+from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.endpoints import Endpoints as Registry
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 ROOT = Path(bedside_cloud.__file__).parent
 FOLDERS = {entry.name: ROOT / entry.name for entry in SERVICES} | {"operator": ROOT / "operator_tools"}
-SERVING = {"alerting": Alerting, "identity": Identity, "ingest": Ingest, "registry": Registry}
+Serving = type[Alerting | Identity | Ingest | Quarantine | Registry]
+SERVING: dict[str, tuple[Serving, ...]] = {
+    "alerting": (Alerting,),
+    "identity": (Identity,),
+    "ingest": (Ingest, Quarantine),
+    "registry": (Registry,),
+}
 CONTRACTS = {
     f"bedside_cloud.contracts.{name}": importlib.import_module(f"bedside_cloud.contracts.{name}")
     for name in ("alerts", "identity", "identity_administration", "readings", "registry", "registry_administration")
@@ -61,6 +68,5 @@ def test_a_row_serves_exactly_what_the_service_answers(entry: ServiceEntry) -> N
     if entry.name not in SERVING:
         assert entry.serves == ()
         return
-    kind: type[Alerting | Identity | Ingest | Registry] = SERVING[entry.name]
-    endpoints = kind.__new__(kind)
-    assert sorted(endpoint.subject for endpoint in endpoints.table()) == sorted(entry.serves)
+    tables = [kind.__new__(kind).table() for kind in SERVING[entry.name]]
+    assert sorted(endpoint.subject for table in tables for endpoint in table) == sorted(entry.serves)

@@ -33,6 +33,7 @@ LANES = {
 }
 SPAN = {"patient_id": PATIENT, "metric": "spo2", "from_at": NOON - timedelta(hours=4), "until_at": NOON}
 CONDITION = {"patient_id": PATIENT, "condition": "condition_3", "device_id": "", "test": False, "at": NOON}
+MEASUREMENT = {"hub_id": "hub-7", "store_id": "0" * 32, "first_seq": 107, "taken_at": None}
 
 STATEMENTS: tuple[tuple[str, str, str, dict[str, Any], frozenset[str]], ...] = (
     ("ingest", "ingest/queries.sql", "lock_lanes", LANES, frozenset()),
@@ -61,11 +62,29 @@ STATEMENTS: tuple[tuple[str, str, str, dict[str, Any], frozenset[str]], ...] = (
         {
             "device_ids": ["device-97", "device-98"],
             "patient_ids": [PATIENT, OTHER],
+            "users": ['{"",0,1}', "{2}"],
             "from_at": [NOON - timedelta(minutes=5)] * 2,
             "until_at": [NOON, None],
         },
         frozenset(),
     ),
+    (
+        "ingest",
+        "ingest/queries.sql",
+        "doubt_readings",
+        {
+            "device_ids": ["device-97", "device-98"],
+            "users": ['{"",0,1}', "{2}"],
+            "from_at": [NOON - timedelta(minutes=5)] * 2,
+            "until_at": [NOON, None],
+            "user_missing": "user_missing",
+            "user_unknown": "user_unknown",
+        },
+        frozenset(),
+    ),
+    ("ingest", "ingest/queries.sql", "quarantine", {"device_id": None, "most": 200}, frozenset()),
+    ("ingest", "ingest/queries.sql", "confirm_measurement", {**MEASUREMENT, "patient_id": PATIENT}, frozenset()),
+    ("ingest", "ingest/queries.sql", "dismiss_measurement", MEASUREMENT, frozenset()),
     ("ingest", "ingest/queries.sql", "unassigned", {}, frozenset()),
     (
         "ingest",

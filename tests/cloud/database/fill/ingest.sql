@@ -3,7 +3,7 @@ INSERT INTO readings SELECT 'hub-' || number % 100, repeat('0', 32), number, 'de
     CASE WHEN number % 100 < 95 THEN uuid_of(number % 100) END,
     (ARRAY['spo2', 'pulse_rate', 'heart_rate', 'systolic_pressure'])[1 + number / 100 % 4], 90 + number % 10, NULL,
     'continuous', '{}', noon() - (number * '1 s'::interval), 'boot', number * 1000, 'synced', NULL, NULL,
-    'assigned', NULL, now()
+    CASE WHEN number % 2000 < 1 THEN 'quarantined' ELSE 'assigned' END, NULL, now()
 FROM generate_series(1, 60000) AS number;
 INSERT INTO lanes (hub_id, store_id, lane, stored)
 SELECT 'hub-' || number % 1000, lpad(to_hex(number / 3000), 32, '0'),
