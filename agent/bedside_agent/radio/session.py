@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import functools
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from bedside_agent.radio.bonds import BondStep, BondTrouble, next_step, trouble_of
+from bedside_agent.radio.bond_care import BondCare, BondTeller
 from bedside_agent.radio.central import (
     AccessRefusedError,
     Central,
@@ -33,8 +33,6 @@ from bedside_profiles.conversation import ClockMeasured, Known
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer
 from bedside_profiles.wire.status import LinkState
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Ear(Protocol):
         ...
 
 
-class Teller(Protocol):
+class Teller(BondTeller, Protocol):
     """Is told when the link changes."""
 
     def connected(self) -> None:
@@ -105,14 +103,6 @@ class Teller(Protocol):
 
     def clock(self, measured: ClockMeasured) -> None:
         """How wrong its clock is."""
-        ...
-
-    def paired(self) -> None:
-        """A bond was made, because the device asked for one."""
-        ...
-
-    def repair_needed(self, reason: str) -> None:
-        """The device has forgotten its bond, which was removed here too."""
         ...
 
 
@@ -150,7 +140,13 @@ class RadioSession:
         self._timing = timing or Timing()
         self._known = known
         self._local_time = local_time
-        self._pairing = pairing or Pairing()
+        self._bond = BondCare(
+            central,
+            pairing or Pairing(),
+            teller,
+            call_seconds=self._timing.call_seconds,
+            pair_seconds=self._timing.pair_seconds,
+        )
         self._heard_at = 0.0
         self._heard_anything = False
         self._place = (slots or Slots(1)).place(streams=profile.silence_seconds is not None)
@@ -159,9 +155,6 @@ class RadioSession:
         self._told_trouble: str | None = None
         self._has_trouble = False
         self._told_clock: ClockMeasured | None = None
-        self._bond_removed = False
-        self._paired_here = False
-        self._to_be_paired_anew = False
         self._news: asyncio.Event | None = None
 
     async def run(self) -> None:
@@ -189,7 +182,7 @@ class RadioSession:
 
     def pair_anew(self) -> None:
         """Forget the hub's half of a bond, at once if it is connected, and make another with the device."""
-        self._to_be_paired_anew = True
+        self._bond.is_wanted_anew = True
         if self._news is not None:
             self._news.set()
 
@@ -215,15 +208,14 @@ class RadioSession:
             self.link = before
             if asyncio.get_running_loop().time() > asked_at + timing.stale_seconds:
                 found = await self._find(timing.again_seconds)
-            if self._to_be_paired_anew:
-                await self._central.forget_bond(found)
-                self._to_be_paired_anew, self._bond_removed = False, False
+            if await self._bond.forget_if_wanted(found):
                 found = await self._find(timing.find_seconds)
             self._news = news
             try:
                 return await self._one_link(found, slot, news)
             except RadioError as error:
-                await self._look_after_bond(error, found)
+                if await self._bond.look_after(error, found):
+                    self.link = LinkState.REPAIR_NEEDED
                 raise
 
     async def _find(self, seconds: float) -> Found:
@@ -241,9 +233,9 @@ class RadioSession:
             lost.set()
             news.set()
 
-        self._paired_here = False
+        self._bond.connecting()
         link = await self._central.connect(
-            found, on_lost, timeout_seconds=timing.connect_seconds, pairing=self._pairing
+            found, on_lost, timeout_seconds=timing.connect_seconds, pairing=self._bond.pairing
         )
         try:
             self._ear.connected()
@@ -251,7 +243,7 @@ class RadioSession:
             await self._read_first(link)
             streams = await self._subscribe_all(link)
             self.link, self.last_error = LinkState.CONNECTED, None
-            self._bond_removed = False
+            self._bond.connected()
             if not self._is_told:
                 self._is_told = True
                 self._teller.connected()
@@ -281,7 +273,7 @@ class RadioSession:
             self._local_time,
             own=(*profile.commands, *(one.uuid for one in profile.characteristics)),
             call_seconds=self._timing.call_seconds,
-            permitted=functools.partial(self._permitted, link=link),
+            permitted=functools.partial(self._bond.permitted, link=link),
         )
 
     async def _listen_and_talk(self, link: Link, until_over: Coroutine[Any, Any, None]) -> float:
@@ -321,42 +313,6 @@ class RadioSession:
                     payload = await link.read(characteristic, timeout_seconds=self._timing.call_seconds)
                     self._ear.hear(payload, characteristic)
 
-    async def _permitted(self, call: Callable[[], Awaitable[_T]], link: Link) -> _T:
-        """The result of `call`, which is made again after pairing where the device refuses it for want of a bond."""
-        try:
-            return await call()
-        except AccessRefusedError as error:
-            # Who has a bond and is refused all the same has a stale one, which is not mended on this connection.
-            bonded = await link.is_bonded(timeout_seconds=self._timing.call_seconds)
-            step = self._bond_step(error, bonded=bonded)
-            if step is not BondStep.PAIR:
-                raise
-        await link.pair(timeout_seconds=self._timing.pair_seconds)
-        self._paired_here = True
-        self._teller.paired()
-        return await call()
-
-    async def _look_after_bond(self, error: RadioError, found: Found) -> None:
-        """Remove a stale bond. When that fails, or nobody can say whether there is one, the next failure is seen to."""
-        if trouble_of(error) is BondTrouble.NONE:
-            return
-        with contextlib.suppress(RadioError):
-            bonded = await self._central.is_bonded(found)
-            if self._bond_step(error, bonded=bonded) is BondStep.REMOVE:
-                await self._central.forget_bond(found)
-                self._bond_removed = True
-                self.link = LinkState.REPAIR_NEEDED
-                self._teller.repair_needed(error.reason)
-
-    def _bond_step(self, error: RadioError, *, bonded: bool) -> BondStep:
-        return next_step(
-            trouble_of(error),
-            bonded=bonded,
-            may_pair=self._pairing.is_allowed,
-            removed=self._bond_removed,
-            fresh=self._paired_here,
-        )
-
     async def _subscribe_all(self, link: Link) -> bool:
         """Whether one of them streams, so that silence means something: an indication comes only now and then."""
         self._heard_at = asyncio.get_running_loop().time()
@@ -372,7 +328,7 @@ class RadioSession:
                 functools.partial(self._hear, wanted.uuid),
                 timeout_seconds=self._timing.call_seconds,
             )
-            await self._permitted(subscribing, link)
+            await self._bond.permitted(subscribing, link)
         return any(wanted.transfer is Transfer.NOTIFY for wanted in offered)
 
     async def _read_battery(self, link: Link) -> None:
@@ -416,7 +372,7 @@ class RadioSession:
             news.clear()
             idle_until = self._heard_at + self._timing.idle_seconds if slot.is_wanted and not slot.streams else None
             silent_until = self._heard_at + silence if silence is not None else None
-            if self._to_be_paired_anew:
+            if self._bond.is_wanted_anew:
                 raise LinkLostError("it is to be paired anew")
             if idle_until is not None and loop.time() >= idle_until:
                 raise SlotYieldedError("it had nothing more to say, and another device waited for its slot")
