@@ -154,7 +154,7 @@ def device_remove(device_id: DeviceId, state: State = STATE, as_json: Json = Fal
 def device_test(
     device_id: DeviceId, seconds: Seconds = 60, state: State = STATE, as_json: Json = False, verbose: Verbose = False
 ) -> None:
-    """Take one reading, or say in words why there is none. The reading is nobody's: it may be your own finger.
+    """Take one reading, or say in words why there is none. It is nobody's, and so is what follows for half a minute.
 
     bedside-agent device test oximeter-1
     """

@@ -14,6 +14,9 @@ from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Attribution, Measurement, Reading
 from bedside_profiles.wire.events import Event, EventField
 
+LASTING_SECONDS = 30.0
+"""How long after a test a technician's finger may still be in the sensor."""
+
 
 class Intake:
     """The `Sink` of every device. An alarm is on its way before the readings that raised it are on the disk."""
@@ -45,13 +48,13 @@ class Intake:
         self._clocks[device_id] = DeviceClock(measured, at)
 
     @contextmanager
-    def quarantining(self, device_id: str) -> Iterator[None]:
-        """What comes from this device meanwhile is kept and sent, and is nobody's: no rule hears it."""
+    def quarantining(self, device_id: str, *, lasting_seconds: float = LASTING_SECONDS) -> Iterator[None]:
+        """What comes from this device meanwhile, and so long after, is kept and is nobody's: no rule hears it."""
         self._quarantined.append(device_id)
         try:
             yield
         finally:
-            self._quarantined.remove(device_id)
+            asyncio.get_running_loop().call_later(lasting_seconds, self._quarantined.remove, device_id)
 
     def remember(self, device_id: str, position: str) -> None:
         """Committed with what was taken before it, or after."""
