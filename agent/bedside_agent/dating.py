@@ -52,8 +52,10 @@ def dated(measurement: Measurement, heard_at: Instant, clock: DeviceClock | None
     if measurement.modality is not Modality.SPOT or heard_at.quality is not ClockQuality.SYNCED:
         return now
     if measurement.device_time is None:
-        # Without a number either, it was taken just now, for all that anybody can tell.
-        return Dated(heard_at.utc_ms, is_certain=measurement.record is None)
+        # Without a number either, it was taken just now, for all that anybody can tell; but a device whose clock was
+        # never set stamps what it has in its memory no better.
+        is_undated = measurement.record is not None or Quality.DEVICE_CLOCK_UNSET in measurement.quality
+        return Dated(heard_at.utc_ms, is_certain=not is_undated)
     taken_ms = None
     if Quality.DEVICE_CLOCK_UNSET not in measurement.quality:
         taken_ms = _corrected(to_utc(datetime.fromisoformat(measurement.device_time)), heard_at.utc_ms, clock)

@@ -44,6 +44,8 @@ LIVE = Dated(NOW_MS, is_certain=True)
     [
         (record(None), None, LIVE),
         (record(None, number=7), None, DOUBTFUL),
+        (record(None, quality=(Quality.DEVICE_CLOCK_UNSET,)), None, DOUBTFUL),
+        (record(None, quality=(Quality.DEVICE_CLOCK_UNSET,)), clock(0.0, is_set=True), DOUBTFUL),
         (record("2026-03-01T07:00:00"), None, at("2026-03-01T07:00:00")),
         (record("2026-03-01T07:00:00"), clock(0.0), at("2026-03-01T07:00:00")),
         (record("2026-03-01T07:00:00"), clock(-78.0), at("2026-03-01T07:01:18")),

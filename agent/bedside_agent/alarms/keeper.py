@@ -16,7 +16,7 @@ from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock, Instant
 from bedside_agent.errors import UntrustedError
 from bedside_profiles.errors import WireError
-from bedside_profiles.readings import Metric, Reading
+from bedside_profiles.readings import Metric, Quality, Reading
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import Alarm, AlarmKind
@@ -92,13 +92,17 @@ class AlarmKeeper:
         plan = self.plan
         if plan is None or not readings or not is_watched(plan, readings[0].device_id, now):
             return ()
+        device_id, flags = readings[0].device_id, {flag for one in readings for flag in one.quality}
         readings = [reading for reading in readings if is_of_the_patient(plan, reading)]
+        if not readings and Quality.DEVICE_CLOCK_UNSET in flags:
+            # Or nobody would hear why the device's readings are in quarantine.
+            return self._hear(device_id, now, lambda mind: technical.without_clock(mind, device_id))
         if not readings:
             return ()
         before, mind, alarms = self._mind, self._mind, list[Alarm]()
         live = [reading for reading in readings if not lateness.is_late(reading, now)]
         if live:
-            mind = technical.hear(mind, readings[0].device_id, live, now)
+            mind = technical.hear(mind, device_id, live, now)
         together = list[Reading]()
         for reading in readings:
             if any(one.metric is reading.metric for one in together):

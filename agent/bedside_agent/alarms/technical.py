@@ -56,6 +56,11 @@ def hear(mind: Mind, device_id: str, readings: Sequence[Reading], now: Instant) 
     return replace(mind, clockless=clockless)
 
 
+def without_clock(mind: Mind, device_id: str) -> Mind:
+    """After the device said, of readings that nobody can date, that its clock was never set."""
+    return replace(mind, clockless=mind.clockless | {device_id})
+
+
 def touch(mind: Mind, device_id: str, now: Instant, *, contact: bool) -> Mind:
     """After the device said whether its sensor is on the body. A device that says it is off is not silent."""
     contacts = {key: one for key, one in mind.contacts.items() if key != device_id}

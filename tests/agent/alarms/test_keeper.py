@@ -16,8 +16,9 @@ from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import UntrustedError
 from bedside_agent.intake import Intake
-from bedside_profiles.readings import Attribution, ClockQuality, Measurement, Metric, Modality, Reading
+from bedside_profiles.readings import Attribution, ClockQuality, Measurement, Metric, Modality, Quality, Reading
 from bedside_profiles.rules.priority import Priority
+from bedside_profiles.rules.technical import TechnicalKind, TechnicalRule
 from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
 from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
 from bedside_profiles.wire.command import Outcome
@@ -265,6 +266,23 @@ async def test_what_is_quarantined_is_kept_and_raises_nothing(tmp_path: Path) ->
             await intake.take(OXIMETER, low, clock.advance(seconds=1))
             h.keeper.tick()
         assert h.keeper.active() == ("spo2_low",)
+
+
+async def test_a_device_whose_clock_was_never_set_raises_that_and_nothing_else(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with hub(tmp_path, clock) as h:
+        unset_clock = TechnicalRule("clock", 1, TechnicalKind.CLOCK_FAULT, Priority.LOW, device_id=OXIMETER)
+        await h.plan(plan(technical=(unset_clock,)))
+        intake = Intake(h.store, h.keeper)
+        flags = (Quality.DEVICE_CLOCK_UNSET,)
+        undated = (Measurement(Metric.SPO2, 60.0, Modality.SPOT, quality=flags),)
+        await intake.take(OXIMETER, undated, clock.advance(seconds=1))
+        h.wait(600)
+        assert h.keeper.active() == ("clock_fault",)
+        stamp = datetime.fromtimestamp(clock.now().utc_ms / 1000)  # noqa: DTZ006 - the hub's own zone
+        dated = (Measurement(Metric.SPO2, 97.0, Modality.SPOT, device_time=stamp.replace(microsecond=0).isoformat()),)
+        await intake.take(OXIMETER, dated, clock.advance(seconds=1))
+        assert h.keeper.active() == ()
 
 
 async def test_what_the_device_kept_of_the_last_patient_raises_nothing(tmp_path: Path) -> None:
