@@ -34,6 +34,8 @@ class CollectingHub:
 
     store: Store
     station: Station
+    intake: Intake
+    keeper: AlarmKeeper
     notices: list[Notice] = field(default_factory=list)
 
     def told(self, kind: NoticeKind) -> list[dict[str, str]]:
@@ -47,12 +49,18 @@ async def collecting_hub(
     air: Air,
     *entries: DeviceEntry,
     local_time: Callable[[], datetime | None] = datetime.now,
+    root: bytes = CA.root.der,
+    clock: MachineClock | None = None,
 ) -> AsyncIterator[CollectingHub]:
-    """A hub that reads these devices into the store at `path`, until it is stopped in good order."""
-    clock = MachineClock()
+    """A hub that reads these devices into the store at `path`, until it is stopped in good order.
+
+    It follows plans that stand on the certificate `root` (DER).
+    """
+    clock = clock or MachineClock()
     store = await Store.open(path, clock, commit_window_ms=20)
     notices: list[Notice] = []
-    intake = Intake(store, AlarmKeeper(store, clock, Authority(HUB, CA.root.der), silence_ms=600_000))
+    keeper = AlarmKeeper(store, clock, Authority(HUB, root), silence_ms=600_000)
+    intake = Intake(store, keeper)
     async with in_process_central(air) as central:
         station = Station(
             entries,
@@ -66,7 +74,7 @@ async def collecting_hub(
         )
         running = asyncio.create_task(station.run())
         try:
-            yield CollectingHub(store, station, notices)
+            yield CollectingHub(store, station, intake, keeper, notices)
         finally:
             running.cancel()
             await asyncio.wait({running})
