@@ -14,7 +14,7 @@ from psycopg import sql
 
 from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.database.pool import DatabaseSettings
-from bedside_cloud.engines.postgres import Postgres, ensure_roles, provision_database
+from bedside_cloud.engines.postgres import Postgres, ensure_roles, provision_database, run_tool
 from bedside_cloud.engines.reachable import free_ports
 from bedside_cloud.secret import Secret
 
@@ -56,6 +56,17 @@ class TestDatabase:
                 yield
             finally:
                 connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+
+
+def restored(database: TestDatabase, folder: Path) -> TestDatabase:
+    """Another database, restored from a dump of this one with the tools that a backup is made with."""
+    copy = TestDatabase(database.postgres, f"bedside_test_{next(_numbers)}")
+    _create(database.postgres, copy.name)
+    environment, dump = {"PGPASSWORD": database.postgres.password.reveal()}, str(folder / "dump")
+    source, target = (f"--dbname={database.postgres.dsn(password='', database=one.name)}" for one in (database, copy))
+    run_tool("pg_dump", ["--format=custom", f"--file={dump}", source], environment=environment)
+    run_tool("pg_restore", ["--exit-on-error", "--single-transaction", target, dump], environment=environment)
+    return copy
 
 
 @contextmanager

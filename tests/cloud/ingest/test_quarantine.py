@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cloud.ingest.test_storing import ASSIGNED, Ingest, batch
 from tests.support.clock import NOON_MS
-from tests.support.database import TestDatabase
+from tests.support.database import TestDatabase, restored
 from tests.support.readings import HUB, OXIMETER, PATIENT, reading
 
 import bedside_cloud.ingest
@@ -37,11 +38,17 @@ from bedside_profiles.readings import Attribution, Metric, Modality, Reading
 IN_QUARANTINE = Attribution.QUARANTINED
 
 
-@pytest.fixture
-async def ingest(database: TestDatabase) -> AsyncIterator[Ingest]:
+@asynccontextmanager
+async def opened_ingest(database: TestDatabase) -> AsyncIterator[Ingest]:
     folder = Path(bedside_cloud.ingest.__file__).parent / "schema"
     async with Database.open(database.settings("ingest"), (folder,)) as opened:
         yield Ingest(opened, database.superuser_dsn)
+
+
+@pytest.fixture
+async def ingest(database: TestDatabase) -> AsyncIterator[Ingest]:
+    async with opened_ingest(database) as opened:
+        yield opened
 
 
 def quarantined(value: float, seq: int) -> Reading:
@@ -91,6 +98,24 @@ async def test_it_stays_in_quarantine_when_its_hub_sends_it_again(ingest: Ingest
             await ingest.store(batch(quarantined(80.0, 1), store_id=store_id), assignments=ASSIGNED)
     await attached(ingest, Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=0))
     assert owners(ingest) == [None, None]
+
+
+async def test_a_restored_database_gives_it_to_nobody_either(
+    ingest: Ingest, database: TestDatabase, tmp_path: Path
+) -> None:
+    """What the backup holds, what its hub sends again, and what came after the backup and is sent once more."""
+    lost = batch(quarantined(82.0, 3), *pressures(4, attribution=IN_QUARANTINE))
+    await ingest.store(batch(quarantined(80.0, 1), quarantined(81.0, 2)))
+    await Decisions(ingest).dismiss(2)
+    copy = restored(database, tmp_path)
+    await ingest.store(lost)
+    async with opened_ingest(copy) as again:
+        for one in (batch(quarantined(80.0, 1), quarantined(81.0, 2)), lost):
+            assert (await again.store(one)).conflicts == 0
+        await attached(again, assigned())
+        assert owners(again) == [None] * 6
+        assert again.rows("outbox") == []
+        assert {one.first_seq for one in await Decisions(again).listed()} == {1, 3, 4}, "a decision is restored too"
 
 
 SPOUSE = "77777777-7777-4777-8777-777777777777"
