@@ -80,7 +80,7 @@ def spans(claims: Sequence[Claim]) -> Iterator[Span]:
     """The times, one after the other, in which claims on one device hold; those in which none does are left out."""
     bounds = sorted({at for claim in claims for at in (claim.from_ms, claim.until_ms) if at is not None})
     for place, from_ms in enumerate(bounds):
-        held = tuple(claim for claim in claims if claim.holds_at(from_ms))
+        held = tuple([claim for claim in claims if claim.holds_at(from_ms)])
         if held:
             yield Span(from_ms, bounds[place + 1] if place + 1 < len(bounds) else None, held)
 

@@ -105,7 +105,13 @@ def save(mind: Mind, now: Instant) -> bytes:
 
 def save_courses(mind: Mind, now: Instant) -> bytes:
     """The courses as bytes."""
-    saved = Courses(now.utc_ms, now.monotonic_ms, now.boot_id, now.quality, tuple(map(_saved, mind.courses.values())))
+    saved = Courses(
+        now.utc_ms,
+        now.monotonic_ms,
+        now.boot_id,
+        now.quality,
+        tuple([_saved(course) for course in mind.courses.values()]),
+    )
     return json.dumps(to_map(saved), separators=(",", ":")).encode()
 
 

@@ -111,8 +111,8 @@ def moved(state: RateState, offset_ms: int) -> RateState:
         return replace(point, at_ms=point.at_ms + offset_ms)
 
     return RateState(
-        tuple(map(one, state.points)),
-        tuple(map(one, state.run)),
+        tuple([one(point) for point in state.points]),
+        tuple([one(point) for point in state.run]),
         state.active,
         None if state.origin is None else one(state.origin),
     )
