@@ -94,8 +94,10 @@ NOT_THERE = "There is no such measurement in quarantine; somebody else may have 
 
 
 async def _named(connection: Connection, request: ConfirmRequest | DismissRequest) -> dict[str, object]:
-    """The measurement and who decides on it, as the statements take it."""
+    """The measurement and who decides on it, as the statements take it. Nothing is attached until the decision is made:
+    the two would lock readings in different orders."""
     person_id = _checked_uuid(request.person_id, "person")
+    await connection.execute(SQL["lock_attachment"])
     begin = {"hub_id": request.hub_id, "begin": request.store_id}
     stores = [row[0] for row in await fetch_all(connection, SQL["stores_that_begin"], begin)]
     if len(stores) > 1 and request.store_id not in stores:
