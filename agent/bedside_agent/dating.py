@@ -51,6 +51,8 @@ def dated(measurement: Measurement, heard_at: Instant, clock: DeviceClock | None
     now = Dated(heard_at.utc_ms, is_certain=True)
     if measurement.modality is not Modality.SPOT or heard_at.quality is not ClockQuality.SYNCED:
         return now
+    if measurement.is_live:
+        return now
     if measurement.device_time is None:
         # Without a number either, it was taken just now, for all that anybody can tell; but a device whose clock was
         # never set stamps what it has in its memory no better.

@@ -22,6 +22,7 @@ class Members:
         device_time: datetime | None = None,
         device_user: int | None = None,
         record: int | None = None,
+        is_live: bool = False,
     ) -> None:
         quality = tuple(quality)
         if device_time is not None and device_time.year < FIRST_BELIEVABLE_YEAR:
@@ -33,6 +34,7 @@ class Members:
         self._device_time = None if device_time is None else device_time.isoformat()
         self._device_user = device_user
         self._record = record
+        self._is_live = is_live
         self._measurements: list[Measurement] = []
         self._withheld: list[Withheld] = []
 
@@ -99,6 +101,7 @@ class Members:
                 device_time=self._device_time,
                 device_user=self._device_user,
                 record=self._record,
+                is_live=self._is_live,
             )
         )
 

@@ -151,7 +151,8 @@ class Measurement:
     `value` is in the metric's canonical unit; it is None exactly when `range_flag` says on which side of the
     device's range it lies. `device_time` is the device's own wall time, ISO 8601 without a zone.
     `device_user` is the slot on a shared device. `record` is the number under which the device keeps it, where it says
-    one: it tells a reading that comes again from a new one, and is no part of what was measured. Members of one
+    one: it tells a reading that comes again from a new one, and is no part of what was measured. `is_live` is said of a
+    single check that cannot come out of a memory: it was taken now, whatever the device's clock shows. Members of one
     measurement (systolic, diastolic, pulse) come from one call of a decoder.
     """
 
@@ -163,6 +164,7 @@ class Measurement:
     device_time: str | None = None
     device_user: int | None = None
     record: int | None = field(default=None, compare=False)
+    is_live: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.range_flag is None):

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from bedside_agent.clock import Instant
 from bedside_agent.dating import Dated, DeviceClock, dated
+from bedside_profiles.bluetooth import blood_pressure, pulse_oximeter
 from bedside_profiles.conversation import ClockMeasured
+from bedside_profiles.profile import Decoded
 from bedside_profiles.readings import ClockQuality, Measurement, Metric, Modality, Quality
 
 NOON = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
@@ -101,3 +103,34 @@ def test_what_was_stamped_after_the_clock_was_set_needs_no_correction(lag_second
     stamp = NOON - timedelta(seconds=lag_seconds)
     found = dated(record(stamp.replace(tzinfo=None).isoformat()), HEARD, clock(float(offset_seconds), is_set=True), utc)
     assert found == Dated(round(stamp.timestamp() * 1000), is_certain=True)
+
+
+@pytest.mark.parametrize("stamp", [None, "2017-01-01T00:03:00", "2026-03-02T11:59:00"])
+def test_a_check_that_cannot_come_out_of_a_memory_was_taken_now_whatever_its_clock_shows(stamp: str | None) -> None:
+    check = Measurement(
+        Metric.SPO2,
+        84.0,
+        Modality.SPOT,
+        quality=(Quality.DEVICE_CLOCK_UNSET,),
+        device_time=stamp,
+        is_live=True,
+    )
+    assert dated(check, HEARD, clock(-7.0 * 86_400), utc) == LIVE
+
+
+def test_an_oximeters_single_check_is_one_and_a_cuffs_is_not() -> None:
+    (checked,) = pulse_oximeter.PROFILE.listen().feed(
+        pulse_oximeter.SPOT_CHECK,
+        pulse_oximeter.encode(pulse_oximeter.SPOT_CHECK, [Measurement(Metric.SPO2, 84.0, Modality.SPOT)]),
+    )
+    assert isinstance(checked, Decoded)
+    assert all(one.is_live for one in checked.measurements)
+    pressures = [
+        Measurement(Metric.SYSTOLIC_PRESSURE, 120.0, Modality.SPOT),
+        Measurement(Metric.DIASTOLIC_PRESSURE, 80.0, Modality.SPOT),
+    ]
+    (measured,) = blood_pressure.PROFILE.listen().feed(
+        blood_pressure.MEASUREMENT, blood_pressure.encode(blood_pressure.MEASUREMENT, pressures)
+    )
+    assert isinstance(measured, Decoded)
+    assert not any(one.is_live for one in measured.measurements)

@@ -153,6 +153,8 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
         modality,
         quality=_quality(status, sensor, record.clock_unset),
         device_time=None if record.clock_unset else record.timestamp,
+        # What it keeps, it tells on demand alone (PLXS 1.0, 3.4), and nobody demands it.
+        is_live=True,
     )
     reason = None
     if sensor & _SENSOR_OFF:

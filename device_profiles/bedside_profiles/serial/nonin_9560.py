@@ -88,7 +88,7 @@ class SpotRecord:
     def decoded(self) -> Decoded:
         """What it says."""
         quality = (Quality.LOW_BATTERY,) if self.low_battery else ()
-        members = Members(Modality.SPOT, quality=quality, device_time=self.moment)
+        members = Members(Modality.SPOT, quality=quality, device_time=self.moment, is_live=not self.from_memory)
         for metric, value in ((Metric.SPO2, self.spo2), (Metric.PULSE_RATE, self.rate_bpm)):
             if self.no_measurement and value is not None:
                 members.withhold(metric, NoReading.INVALID)
