@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from bedside_sim.demo import DemoSettings, Until, run_demo, until_interrupted
-from bedside_sim.devices.serial_sets import KINDS
+from bedside_sim.devices import radio_sets, serial_sets
 from bedside_sim.devices_process import run_devices
 from bedside_sim.errors import DemoError
 from bedside_sim.faults import Flapping
@@ -43,15 +43,20 @@ def devices(
     serial: Annotated[
         list[str] | None, typer.Option(help="A further serial device, PROFILE=PATH; may be given again.")
     ] = None,
+    bluetooth: Annotated[
+        list[str] | None,
+        typer.Option(help="A further device in the air, PROFILE, also one that only advertises; may be given again."),
+    ] = None,
     split: Annotated[bool, typer.Option(help="Let the serial stream come in small pieces.")] = False,
 ) -> None:
-    """Run a patient's four devices, and further serial ones, until SIGTERM, SIGINT or the command quit."""
+    """Run a patient's four devices, and further ones, until SIGTERM, SIGINT or the command quit."""
     settings = WorldSettings(
         seed=seed,
         scenario=scenario,
         lead_in_seconds=start_after,
         pty=pty,
         serial=_serial(serial or []),
+        bluetooth=_bluetooth(bluetooth or []),
         cuff_every_seconds=cuff_every,
         prefix=prefix,
         number=number,
@@ -65,12 +70,24 @@ def _serial(given: list[str]) -> tuple[tuple[str, Path], ...]:
     found: list[tuple[str, Path]] = []
     for one in given:
         name, _, path = one.partition("=")
-        if name not in KINDS or not path:
-            raise typer.BadParameter(f"{one}: give PROFILE=PATH; the profiles are {', '.join(sorted(KINDS))}")
+        if name not in serial_sets.KINDS or not path:
+            known = ", ".join(sorted(serial_sets.KINDS))
+            raise typer.BadParameter(f"{one}: give PROFILE=PATH; the profiles are {known}")
         if name in (other for other, _ in found):
             raise typer.BadParameter(f"{name} is there twice")
         found.append((name, Path(path)))
     return tuple(found)
+
+
+def _bluetooth(given: list[str]) -> tuple[str, ...]:
+    for name in given:
+        if name in radio_sets.NOT_PLAYED:
+            raise typer.BadParameter(f"{name} cannot be played: {radio_sets.NOT_PLAYED[name]}")
+        if name not in radio_sets.KINDS:
+            raise typer.BadParameter(f"{name}: the profiles are {', '.join(sorted(radio_sets.KINDS))}")
+        if given.count(name) > 1:
+            raise typer.BadParameter(f"{name} is there twice")
+    return tuple(given)
 
 
 @app.command()

@@ -39,6 +39,7 @@ class Entry:
     modality: str
     utc_ms: int
     monotonic_ns: int
+    device_time: str | None = None
 
 
 class Journal:
@@ -58,6 +59,7 @@ class Journal:
                 "modality": measurement.modality.value,
                 "utc_ms": at.utc_ms,
                 "monotonic_ns": at.monotonic_ns,
+                "device_time": measurement.device_time,
             }
             self._file.write(json.dumps(line) + "\n")
         self._file.flush()

@@ -16,11 +16,16 @@ from bedside_sim.devices.device import Device, Moment
 from bedside_sim.devices.heart_rate_strap import HeartRateStrap
 from bedside_sim.devices.nonin_oximeter import NoninOximeter
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
+from bedside_sim.devices.radio_device import RadioDevice
+from bedside_sim.devices.radio_sets import KINDS
 from bedside_sim.devices.serial_device import SerialDevice
 from bedside_sim.faults import Flapping, LineFaults
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.patients import Scenario, vitals
 from bedside_sim.radio import AdapterServer, Air
+
+FIRST_FURTHER_PLACE = 16
+"""Of the last byte of an address: those before belong to the devices that every world has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,9 @@ class WorldSettings:
     """`lead_in_seconds` the patient is stable before `scenario` begins. `pty` None: no serial oximeter.
 
     `prefix` begins every device id, and `number` (0 to 255) the devices' addresses: worlds of one fleet differ in both.
-    `serial` are further serial devices: a profile's name, each once, and the path of the line. `split` lets serial
-    streams come in small pieces, `flapping` all links come and go.
+    `serial` are further serial devices: a profile's name, each once, and the path of the line. `bluetooth` are the
+    names of further profiles that a hub finds in the air, each once. `split` lets serial streams come in small pieces,
+    `flapping` all links come and go.
     """
 
     seed: int
@@ -37,6 +43,7 @@ class WorldSettings:
     lead_in_seconds: int = 0
     pty: Path | None = None
     serial: tuple[tuple[str, Path], ...] = ()
+    bluetooth: tuple[str, ...] = ()
     cuff_every_seconds: int = 20
     prefix: str = "sim"
     number: int = 0
@@ -82,8 +89,10 @@ class World:
             devices.append(NoninOximeter(settings.pty, journal, device_id=f"{settings.prefix}-nonin", split=dice))
         for name, path in settings.serial:
             faults = LineFaults(random.Random(settings.seed), split=settings.split)
-            device_id = f"{settings.prefix}-{name.removeprefix('serial.').replace('_', '-')}"
-            devices.append(SerialDevice(name, path, journal, device_id=device_id, faults=faults))
+            devices.append(SerialDevice(name, path, journal, device_id=_device_id(settings, name), faults=faults))
+        for name in settings.bluetooth:
+            address = _address(settings, FIRST_FURTHER_PLACE + list(KINDS).index(name))
+            devices.append(RadioDevice(name, air, journal, device_id=_device_id(settings, name), address=address))
         world = cls(settings, air, devices)
         for device in devices:
             await device.start()
@@ -195,7 +204,7 @@ class World:
             self._adapter.pull()
 
     def entries(self) -> list[dict[str, str]]:
-        """Each device as the hub's settings name it: device_id, profile, and address or port."""
+        """Each device as the hub's settings name it: device_id, profile, address or port, and what it needs beside."""
         return [
             {"device_id": device.device_id, "profile": device.profile_name, **device.whereabouts}
             for device in self.devices.values()
@@ -207,6 +216,10 @@ class World:
             await self._adapter.stop()
         for device in self.devices.values():
             await device.stop()
+
+
+def _device_id(settings: WorldSettings, profile_name: str) -> str:
+    return f"{settings.prefix}-{profile_name.partition('.')[2].replace('_', '-')}"
 
 
 def _address(settings: WorldSettings, place: int) -> str:

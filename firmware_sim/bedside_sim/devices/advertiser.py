@@ -42,7 +42,8 @@ class Advertiser:
         self._journal = journal
         self._address = address
         self._bind_key = bind_key
-        controller = VirtualController(device_id, link=air)
+        self._air = air
+        controller = self._controller = VirtualController(device_id, link=air)
         controller.random_address = hci.Address(address)
         self._device = Device(
             config=DeviceConfiguration(name=profile.label, address=hci.Address(address)),
@@ -88,6 +89,14 @@ class Advertiser:
 
     async def drop(self) -> None:
         """Nobody is connected to it."""
+
+    def vanish(self) -> None:
+        """Out of range."""
+        self._air.take_away(self._controller)
+
+    def reappear(self) -> None:
+        """In range again; it still says the last thing."""
+        self._air.bring_back(self._controller)
 
     async def sleep(self) -> None:
         """Say nothing."""

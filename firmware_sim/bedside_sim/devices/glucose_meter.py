@@ -24,6 +24,7 @@ class GlucoseMeter(Peripheral):
     """See `device.Device`. It measures every `every_seconds`, first in second 3; None for never by itself."""
 
     profile_name = PROFILE.name
+    keeps = True
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class GlucoseSensor(Peripheral):
     """See `device.Device`. A new `session_start` is a new sensor on the skin: its memory is empty."""
 
     profile_name = PROFILE.name
+    keeps = True
 
     def __init__(
         self,

@@ -72,7 +72,12 @@ class Bonding(PairingDelegate):
 
 
 class Peripheral:
-    """Advertises its service and name whenever it is not connected. `address` is static random: F0:… to FF:…"""
+    """Advertises its service and name whenever it is not connected. `address` is static random: F0:… to FF:…
+
+    One that `keeps` its results tells them again; the journal has each once.
+    """
+
+    keeps = False
 
     def __init__(
         self,
@@ -99,6 +104,9 @@ class Peripheral:
         self._air = air
         self._journal = journal
         self._works: set[asyncio.Task[object]] = set()
+        self._listener = profile.listen()
+        self._shows = shows or {}
+        self._told: set[tuple[tuple[Measurement, ...], int | None]] = set()
         self._controller = VirtualController(device_id, link=air)
         self._controller.random_address = hci.Address(address)
         self._characteristics = characteristics_of(
@@ -140,6 +148,7 @@ class Peripheral:
 
     async def start(self) -> None:
         """Power on and advertise."""
+        self.when_connected(self._listen_anew)
         self.when_connected(self._begin_to_tire)
         await self._device.power_on()
         await self._device.start_advertising(
@@ -162,8 +171,6 @@ class Peripheral:
 
     async def hand_over(self, characteristic: str, payload: bytes, *, longest: int | None = None) -> Stamp | None:
         """As `say`, for bytes, in pieces of at most `longest` bytes each."""
-        outcomes = self.profile.listen().feed(characteristic, payload)
-        understood = [outcome for outcome in outcomes if not isinstance(outcome, DecodeError)]
         handed_over = None
         for connection in list(self._device.connections.values()):
             stamp = Stamp.now()
@@ -173,9 +180,24 @@ class Peripheral:
             if all(went):
                 handed_over = handed_over or stamp
         if handed_over is not None:
-            for outcome in understood:
-                self._journal.record(self.device_id, outcome.measurements, handed_over)
+            for outcome in self._listener.feed(characteristic, payload):
+                if not isinstance(outcome, DecodeError) and outcome.measurements:
+                    self._write_down(outcome.measurements, handed_over)
         return handed_over
+
+    def _listen_anew(self) -> None:
+        """What it says on this connection, heard as a hub hears it."""
+        self._listener = self.profile.listen()
+        for uuid in self.profile.reads_first:
+            if uuid in self._shows:
+                self._listener.feed(uuid, self._shows[uuid]())
+
+    def _write_down(self, members: tuple[Measurement, ...], stamp: Stamp) -> None:
+        result = (members, members[0].record)
+        if self.keeps and result in self._told:
+            return
+        self._told.add(result)
+        self._journal.record(self.device_id, members, stamp)
 
     def later(self, work: Coroutine[Any, Any, object]) -> None:
         """Do it after the answer to what a hub is writing now."""

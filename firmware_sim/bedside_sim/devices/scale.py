@@ -96,6 +96,12 @@ class BodyCompositionScale(WeightScale):
         self._user: int | None = None
         self.when_connected(self._forget)
 
+    @property
+    def whereabouts(self) -> dict[str, str]:
+        """See `device.Device`, with the consent of its first user."""
+        user = min(self._users)
+        return {**super().whereabouts, "user_index": str(user), "consent_code": str(self._users[user])}
+
     async def emit(self, values: Mapping[Metric, float], *, spot: bool) -> Stamp | None:
         """See `device.Device`; None while nobody has given consent."""
         if self._user is None:

@@ -17,7 +17,9 @@ LONGEST_VALUE_BYTES = 20
 
 
 class Script(Protocol):
-    """What the device does. `measured` are the values of this moment."""
+    """What the device does. `measured` are the values of this moment; one that `keeps` them tells them again."""
+
+    keeps: bool
 
     def connected(self) -> None:
         """A hub has connected."""
@@ -33,7 +35,7 @@ class Script(Protocol):
 
 
 class VendorDevice(Peripheral):
-    """See `device.Device`. `metrics` are what it measures; `commands` are all that was written to it."""
+    """See `device.Device`. `commands` are all that was written to it."""
 
     def __init__(
         self,
@@ -45,7 +47,6 @@ class VendorDevice(Peripheral):
         device_id: str,
         name: str,
         address: str,
-        metrics: Sequence[Metric] = (),
         silent_after: int | None = None,
     ) -> None:
         """`silent_after` so many commands it sleeps: it answers nothing more, and its link ends."""
@@ -60,8 +61,8 @@ class VendorDevice(Peripheral):
         )
         self.commands: list[bytes] = []
         self.profile_name = profile.name
+        self.keeps = script.keeps
         self._script = script
-        self._metrics = metrics
         self._silent_after = silent_after
         self._measured: tuple[Measurement, ...] = ()
         self._speaking = asyncio.Lock()
@@ -73,18 +74,16 @@ class VendorDevice(Peripheral):
         return {"address": self.address}
 
     async def second(self, vitals: Vitals, moment: Moment) -> None:
-        """What it measures now, said or kept for whoever asks."""
-        known = {
-            Metric.SPO2: float(round(vitals.spo2)),
-            Metric.PULSE_RATE: float(round(vitals.pulse_rate)),
-            Metric.PERFUSION_INDEX: round(vitals.perfusion_index, 1),
-        }
-        await self.emit({metric: known[metric] for metric in self._metrics}, spot=False)
+        """What it measures of the patient is for its kind to say (`radio_sets`): nothing by itself."""
 
     async def emit(self, values: Mapping[Metric, float], *, spot: bool) -> Stamp | None:
         """See `device.Device`; None also for a device that waits to be asked."""
         modality = Modality.SPOT if spot else Modality.CONTINUOUS
-        self._measured = tuple(Measurement(metric, value, modality) for metric, value in values.items())
+        return await self.measure([Measurement(metric, value, modality) for metric, value in values.items()])
+
+    async def measure(self, measured: Sequence[Measurement]) -> Stamp | None:
+        """As `emit`, with the time that the device gives it."""
+        self._measured = tuple(measured)
         return await self._speak(self._script.ticked(self._measured))
 
     def awake(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
 from bedside_profiles.bluetooth import contec_cms50d_bt, contec_sp10, ihealth_kn550, lepu_bp2w, microlife_bp3gy1
 from bedside_profiles.bluetooth.contec_sp10 import SpirometryRecord
@@ -11,11 +12,13 @@ from bedside_profiles.bluetooth.lepu_bp2w import Bp2Record
 from bedside_profiles.bluetooth.microlife_bp3gy1 import MicrolifeRecord
 from bedside_profiles.lepu import LepuFrame
 from bedside_profiles.profile import BleProfile
-from bedside_profiles.readings import Measurement
+from bedside_profiles.readings import Measurement, Metric
 
 
 class Speaks:
-    """Says its values by itself (PC-60FW, Nonin 3230, BerryMed, Jumper, Yuwell, Yonker)."""
+    """Says its values by itself (PC-60FW, Nonin 3230, BerryMed, Jumper, Yuwell, Yonker, Sanitas)."""
+
+    keeps = False
 
     def __init__(self, profile: BleProfile) -> None:
         self._profile = profile
@@ -72,22 +75,34 @@ class Polled(Speaks):
         return ()
 
 
-class _Silent:
-    """Says nothing by itself."""
+_R = TypeVar("_R")
+
+
+class _Memory(Generic[_R]):
+    """Says nothing by itself; what it measures, it keeps."""
+
+    keeps = True
+
+    def __init__(self, records: Sequence[_R]) -> None:
+        self.records = list(records)
 
     def connected(self) -> None:
         """See `vendor_device.Script`."""
 
     def ticked(self, measured: Sequence[Measurement]) -> Sequence[bytes]:
         """See `vendor_device.Script`."""
+        self.records.append(self._record(measured))
         return ()
 
+    def _record(self, measured: Sequence[Measurement]) -> _R:
+        raise NotImplementedError
 
-class MicrolifeMemory(_Silent):
+
+class MicrolifeMemory(_Memory[MicrolifeRecord]):
     """Microlife BP3GY1: hands over its whole memory in one frame."""
 
     def __init__(self, records: Sequence[MicrolifeRecord]) -> None:
-        self.records = list(records)
+        super().__init__(records)
         self.settings = 0
 
     def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
@@ -98,18 +113,25 @@ class MicrolifeMemory(_Silent):
         slots = b"".join(record.to_bytes() for record in self.records) or bytes(microlife_bp3gy1.RECORD_BYTES)
         return (microlife_bp3gy1.frame(bytes(microlife_bp3gy1.RECORDS_AT) + slots),)
 
+    def _record(self, measured: Sequence[Measurement]) -> MicrolifeRecord:
+        return MicrolifeRecord(*_pressures(measured), _taken(measured))
 
-class Bp2wMemory(_Silent):
-    """LP-BP2W: a file, read in pieces of `piece_bytes`. While `is_measuring` it does not answer to the file."""
+
+class Bp2wMemory(_Memory[Bp2Record]):
+    """LP-BP2W: a file, read in pieces of `piece_bytes`. While `is_measuring` it does not answer to the file.
+
+    That it has measured it says once to whoever asks for its state.
+    """
 
     _INFO_BYTES, _CLOCK_AT, _SERIAL_AT = 60, 24, 37
     _IDLE, _MEASURING = 3, 4
 
     def __init__(self, records: Sequence[Bp2Record], *, ahead_seconds: float = 0.0, piece_bytes: int = 100) -> None:
-        self.records = list(records)
+        super().__init__(records)
         self.is_measuring = False
         self.ahead_seconds = ahead_seconds
         self._piece_bytes = piece_bytes
+        self._has_news = False
 
     def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
         """See `vendor_device.Script`."""
@@ -123,7 +145,8 @@ class Bp2wMemory(_Silent):
         if command == lepu_bp2w.INFO:
             return self._info()
         if command == lepu_bp2w.STATE:
-            return bytes(39) + bytes((self._MEASURING if self.is_measuring else self._IDLE,))
+            is_measuring, self._has_news = self.is_measuring or self._has_news, False
+            return bytes(39) + bytes((self._MEASURING if is_measuring else self._IDLE,))
         if command == lepu_bp2w.SET_TIME:
             year, rest = int.from_bytes(payload[:2], "little"), payload[2:7]
             set_to = datetime(year, *rest)  # noqa: DTZ001 - the device knows no zone
@@ -146,15 +169,21 @@ class Bp2wMemory(_Silent):
         info[self._SERIAL_AT], info[38:48] = 10, b"0000000000"
         return bytes(info)
 
+    def _record(self, measured: Sequence[Measurement]) -> Bp2Record:
+        systolic, diastolic, pulse_bpm = _pressures(measured)
+        seconds = int(_taken(measured).replace(tzinfo=UTC).timestamp())
+        self._has_news = True
+        return Bp2Record(seconds, 0, False, systolic, diastolic, _steps(measured, Metric.MEAN_PRESSURE), pulse_bpm)
 
-class KnMemory(_Silent):
+
+class KnMemory(_Memory[KnRecord]):
     """iHealth KN-550BT: lets in who answers its challenge, and says `per_frame` records at a time."""
 
     _CUFF, _DEVICE = 0xA0, 0xA1
     _CHALLENGE = bytes(range(60))
 
     def __init__(self, records: Sequence[KnRecord], *, per_frame: int = 2) -> None:
-        self.records = list(records)
+        super().__init__(records)
         self.acknowledged = 0
         self.is_let_in = False
         self._per_frame = per_frame
@@ -201,14 +230,17 @@ class KnMemory(_Silent):
         self._sequence = (self._sequence + 2) & 0xFF
         return ihealth_kn550.frame_of(self._CUFF, bytes((self._DEVICE,)) + answer, sequence=self._sequence)
 
+    def _record(self, measured: Sequence[Measurement]) -> KnRecord:
+        return KnRecord(_taken(measured), *_pressures(measured))
 
-class Sp10Memory(_Silent):
+
+class Sp10Memory(_Memory[SpirometryRecord]):
     """Contec SP10: tells one record after the other, each with its curve. `ended` is how the hub ended it."""
 
     _POINT = bytes(8)
 
     def __init__(self, records: Sequence[SpirometryRecord], *, points: int = 3) -> None:
-        self.records = list(records)
+        super().__init__(records)
         self.ended: bytes | None = None
         self._points = points
         self._place = 0
@@ -232,6 +264,31 @@ class Sp10Memory(_Silent):
             head = bytes((0xE2, number & 0x7F, number >> 7, self._points & 0x7F, self._points >> 7))
             return (head + self._POINT * self._points,)
         return ()
+
+    def _record(self, measured: Sequence[Measurement]) -> SpirometryRecord:
+        return SpirometryRecord(
+            len(self.records) + 1,
+            _taken(measured),
+            _steps(measured, Metric.FVC, 100),
+            _steps(measured, Metric.FEV1, 100),
+            _steps(measured, Metric.PEAK_FLOW, 100 / 60),
+        )
+
+
+def _steps(measured: Sequence[Measurement], metric: Metric, steps_per_unit: float = 1) -> int:
+    """0 where it was not measured, or its value is none."""
+    return round(steps_per_unit * next((one.value or 0.0 for one in measured if one.metric is metric), 0.0))
+
+
+def _pressures(measured: Sequence[Measurement]) -> tuple[int, int, int]:
+    systolic, diastolic = _steps(measured, Metric.SYSTOLIC_PRESSURE), _steps(measured, Metric.DIASTOLIC_PRESSURE)
+    return systolic, diastolic, _steps(measured, Metric.PULSE_RATE)
+
+
+def _taken(measured: Sequence[Measurement]) -> datetime:
+    """The time that the device gives it; its own of now where it gives none."""
+    time = measured[0].device_time
+    return datetime.now() if time is None else datetime.fromisoformat(time)  # noqa: DTZ005 - a device knows no zone
 
 
 def bp2_record(taken: datetime, systolic: int, diastolic: int, *, account: int = 0) -> Bp2Record:

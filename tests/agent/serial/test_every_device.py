@@ -11,7 +11,7 @@ from tests.support.virtual_radio import until
 from bedside_agent.collect.notices import NoticeKind
 from bedside_profiles.catalogue import CATALOGUE
 from bedside_profiles.profile import SerialProfile
-from bedside_sim.devices.serial_sets import FIRST_MOMENT
+from bedside_sim.devices.kinds import FIRST_MOMENT
 from bedside_sim.devices.serial_sides import Memory, NoninSide, PersonalHealthSide, TaiDocSide, side_of
 
 SERIAL = tuple(profile for profile in CATALOGUE if isinstance(profile, SerialProfile))
@@ -179,7 +179,7 @@ async def test_a_memory_that_is_read_again_is_kept_once(
     tmp_path: Path, profile: SerialProfile, clock: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also that of a meter whose battery was out, whose results carry no time that can be believed."""
-    monkeypatch.setattr("bedside_sim.devices.serial_sets.FIRST_MOMENT", clock)
+    monkeypatch.setattr("bedside_sim.devices.kinds.FIRST_MOMENT", clock)
     async with serial_room(tmp_path, profile.name, memory=4) as room:
         await until(lambda: bool(room.told()) and not room.device.is_open, 20)
         first = len(room.told())
