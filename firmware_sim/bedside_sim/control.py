@@ -10,6 +10,7 @@ from typing import Any
 
 from bedside_profiles.profile import EncodeError
 from bedside_profiles.readings import Metric
+from bedside_sim.devices import device_faults
 from bedside_sim.patients import Scenario
 from bedside_sim.world import World
 
@@ -97,6 +98,34 @@ class Control:
         await self._world.drop(command["device"])
         return {}
 
+    async def sleep(self, command: Mapping[str, Any]) -> Answer:
+        """`device` falls asleep `after_seconds` of each connection from the next on; null: never."""
+        seconds = command["after_seconds"]
+        device_faults.sleep_after(self._world.devices[command["device"]], None if seconds is None else float(seconds))
+        return {}
+
+    async def forget_bonds(self, command: Mapping[str, Any]) -> Answer:
+        """`device` knows no hub any more."""
+        await device_faults.forget_bonds(self._world.devices[command["device"]])
+        return {}
+
+    async def drift(self, command: Mapping[str, Any]) -> Answer:
+        """The clock of `device` goes ahead by `seconds`, or back."""
+        device_faults.drift(self._world.devices[command["device"]], float(command["seconds"]))
+        return {}
+
+    async def refuse(self, command: Mapping[str, Any]) -> Answer:
+        """`device` gives out nothing of its memory; with `refuses` false it does again."""
+        device_faults.refuse(self._world.devices[command["device"]], refuses=bool(command.get("refuses", True)))
+        return {}
+
+    async def settle(self, command: Mapping[str, Any]) -> Answer:
+        """`device` says the values that come before `celsius`, of which none counts."""
+        device = self._world.devices[command["device"]]
+        async with device.busy:
+            await device_faults.settle(device, float(command["celsius"]))
+        return {}
+
     async def pull_adapter(self, _command: Mapping[str, Any]) -> Answer:
         """The HCI transport under the hub breaks."""
         self._world.pull_adapter()
@@ -127,6 +156,11 @@ COMMANDS: Mapping[str, Callable[[Control, Mapping[str, Any]], Awaitable[Answer]]
     "vanish": Control.vanish,
     "reappear": Control.reappear,
     "drop": Control.drop,
+    "sleep": Control.sleep,
+    "forget_bonds": Control.forget_bonds,
+    "drift": Control.drift,
+    "refuse": Control.refuse,
+    "settle": Control.settle,
     "pull_adapter": Control.pull_adapter,
     "emit": Control.emit,
     "quit": Control.end,

@@ -8,20 +8,23 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.virtual_radio import until
 
-from bedside_agent.radio.central import Target
+from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.radio.central import AccessRefusedError, Target
 from bedside_agent.radio.choice import open_central
 from bedside_agent.serial.tty_port import open_tty
-from bedside_profiles.bluetooth import pulse_oximeter
+from bedside_profiles.bluetooth import glucose, pulse_oximeter, record_access, thermometer
 from bedside_profiles.profile import Decoded
 from bedside_profiles.readings import Metric
 from bedside_profiles.serial import taidoc
 from bedside_profiles.serial.nonin_df2 import LINE, Df2Framer
+from bedside_sim.devices import radio_sets
 from bedside_sim.journal import read_journal
 
 START = "from bedside_sim.cli import main; main()"
@@ -129,6 +132,10 @@ async def test_refuses_what_makes_no_sense_and_goes_on(tmp_path: Path) -> None:
             {"do": "scenario", "name": "resurrection"},
             {"do": "emit", "device": "sim-strap", "values": {"spo2": 90}},
             {"do": "emit", "device": "sim-strap", "values": {"heart_rate": "many"}},
+            {"do": "drift", "device": "sim-strap", "seconds": 60},
+            {"do": "refuse", "device": "sim-cuff"},
+            {"do": "settle", "device": "sim-cuff", "celsius": 37},
+            {"do": "sleep", "device": "sim-nonin", "after_seconds": 1},
             {},
         ):
             answer = await world.ask(**command)
@@ -183,3 +190,74 @@ async def test_a_serial_device_that_there_is_not_is_refused(tmp_path: Path, give
     _, said = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 2
     assert b"PROFILE=PATH" in said
+
+
+async def test_every_device_in_the_air_can_be_started_by_its_profiles_name(tmp_path: Path) -> None:
+    options = [word for name in radio_sets.KINDS for word in ("--bluetooth", name)]
+    async with simulator(tmp_path, *options) as world:
+        entries = world.ready["devices"]
+        assert [one["profile"] for one in entries[4:]] == list(radio_sets.KINDS)
+        assert len({one["device_id"] for one in entries}) == len(entries)
+        assert len({one["address"] for one in entries if "address" in one}) == len(entries) - 1
+        for one in entries:
+            DeviceEntry(**one)
+        # A device that keeps its results, and one that advertises, say them whether somebody listens or not.
+        await world.ask(do="pause")
+        assert (await world.ask(do="emit", device="sim-mi-scale", values={"body_weight": 68.5}))["emitted"]
+        assert ("sim-mi-scale", 68.5) in {(entry.device_id, entry.value) for entry in read_journal(world.journal)}
+
+
+async def test_what_can_go_wrong_with_a_device_is_reached_from_outside(tmp_path: Path) -> None:
+    options = ("--bluetooth", thermometer.PROFILE.name, "--bluetooth", glucose.PROFILE.name)
+    async with simulator(tmp_path, *options) as world:
+        await world.ask(do="pause")
+        for command in (
+            {"do": "drift", "device": "sim-thermometer", "seconds": 3600},
+            {"do": "sleep", "device": "sim-glucose", "after_seconds": 2},
+            {"do": "refuse", "device": "sim-glucose"},
+            {"do": "forget_bonds", "device": "sim-cuff"},
+        ):
+            assert await world.ask(**command) == {"ok": True}
+        central = await open_central(f"bumble:tcp-client:127.0.0.1:{world.ready['hci_port']}", jitter=random.Random(1))
+        addresses = {one["device_id"]: one.get("address") for one in world.ready["devices"]}
+        target = Target(thermometer.PROFILE.service_uuid, address=addresses["sim-thermometer"])
+        link = await central.connect(await central.find(target, timeout_seconds=10), lambda: None, timeout_seconds=10)
+        heard: list[bytes] = []
+        for characteristic in (thermometer.MEASUREMENT, thermometer.INTERMEDIATE):
+            await link.subscribe(characteristic, heard.append, timeout_seconds=5)
+        assert await world.ask(do="settle", device="sim-thermometer", celsius=37.2) == {"ok": True}
+        assert (await world.ask(do="emit", device="sim-thermometer", values={"body_temperature": 37.2}))["emitted"]
+        await until(lambda: len(heard) == 4)
+        (measured,) = thermometer.decode(thermometer.MEASUREMENT, heard[3]).measurements
+        assert measured.value == 37.2
+        assert measured.device_time is not None
+        ahead = datetime.fromisoformat(measured.device_time) - datetime.now()  # noqa: DTZ005 - a device's wall time
+        assert 3590 < ahead.total_seconds() < 3610
+        await link.disconnect(timeout_seconds=5)
+        lost = asyncio.Event()
+        target = Target(glucose.PROFILE.service_uuid, address=addresses["sim-glucose"])
+        link = await central.connect(await central.find(target, timeout_seconds=10), lost.set, timeout_seconds=10)
+        with pytest.raises(AccessRefusedError):
+            await link.write(record_access.CONTROL_POINT, bytes((1, 1)), timeout_seconds=5)
+        await asyncio.wait_for(lost.wait(), 10)
+        await central.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (["bluetooth.toaster"], b"the profiles are"),
+        (["bluetooth.omron_hem"], b"cannot be played"),
+        (["advert.mi_scale", "--bluetooth", "advert.mi_scale"], b"is there twice"),
+    ],
+)
+async def test_a_device_in_the_air_that_there_is_not_is_refused(
+    tmp_path: Path, given: list[str], answer: bytes
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", START, "devices", "--journal", str(tmp_path / "journal"), "--bluetooth", *given),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert answer in b" ".join(said.replace("│".encode(), b" ").split())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bedside_profiles.bluetooth.thermometer import INTERMEDIATE, MEASUREMENT, PROFILE
+from bedside_profiles.bluetooth.thermometer import INTERMEDIATE, MEASUREMENT, PROFILE, TemperatureRecord
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_sim.devices.device import Moment
 from bedside_sim.devices.drifting_clock import DriftingClock
@@ -57,8 +57,7 @@ class Thermometer(Peripheral):
     async def settle(self, celsius: float) -> None:
         """The values that come before one that counts."""
         for below in _SETTLING_BELOW:
-            value = round(celsius - below, 1)
-            await self.say(INTERMEDIATE, [Measurement(Metric.BODY_TEMPERATURE, value, Modality.SPOT)])
+            await self.hand_over(INTERMEDIATE, TemperatureRecord(round(celsius - below, 1)).to_bytes())
 
     async def emit(self, values: Mapping[Metric, float], *, spot: bool) -> Stamp | None:
         """See `device.Device`; a thermometer's measurement is always a spot check."""
