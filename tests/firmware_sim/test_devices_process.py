@@ -201,7 +201,7 @@ async def test_every_device_in_the_air_can_be_started_by_its_profiles_name(tmp_p
         assert len({one["address"] for one in entries if "address" in one}) == len(entries) - 1
         for one in entries:
             DeviceEntry(**one)
-        # A device that keeps its results, and one that advertises, say them whether somebody listens or not.
+        # One that advertises says it to everybody, whether somebody listens or not.
         await world.ask(do="pause")
         assert (await world.ask(do="emit", device="sim-mi-scale", values={"body_weight": 68.5}))["emitted"]
         assert ("sim-mi-scale", 68.5) in {(entry.device_id, entry.value) for entry in read_journal(world.journal)}

@@ -65,10 +65,11 @@ class Room:
                 return values
 
     async def measure(self) -> None:
-        """Until one more set has gone out, or is in its memory."""
+        """One more set, until it has gone out or is in its memory."""
+        values = self.next()
         async with asyncio.timeout(20):
             while True:
-                values, before = self.next(), len(self.told())
+                before = len(self.told())
                 async with self.device.busy:
                     stamp = await self.device.measure(values)
                 if KINDS[self.device.profile_name].keeps or stamp is not None or await self.is_asked(before):
@@ -173,6 +174,9 @@ async def test_what_was_measured_lies_on_the_disk_once(
             await there.all_kept()
         assert there.hub.told(NoticeKind.DEVICE_TROUBLE) == []
         assert there.hub.told(NoticeKind.FRAMES_REFUSED) == []
+        if not isinstance(there.device.player, Advertiser):
+            assert len(there.hub.told(NoticeKind.DEVICE_LOST)) >= 1
+            assert len(there.hub.told(NoticeKind.DEVICE_CONNECTED)) >= 2
         kept = await there.kept()
         if not (name.startswith("advert.") and kind.modality is Modality.CONTINUOUS):
             # An advertised stream is taken again and again, as long as it is said.
