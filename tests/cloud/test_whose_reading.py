@@ -337,8 +337,9 @@ async def test_what_is_measured_during_a_test_reaches_no_patient_until_a_person_
     patient_id = await world.patient("A", HUB)
     await world.assign(patient_id, ago(days=1))
     await world.in_force(in_slots(None))
-    with world.hub.intake.quarantining(CUFF_ID):
+    with world.hub.intake.quarantining(CUFF_ID, lasting_seconds=0):
         await world.record(HIGH, at=ago(minutes=3))
+    await asyncio.sleep(0)  # its end
     await world.record(WELL, at=ago(minutes=1))
     await world.deliver()
     assert world.owners() == {HIGH: None, WELL: patient_id}
