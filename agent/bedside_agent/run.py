@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import os
@@ -368,8 +369,10 @@ class Agent:
             await asyncio.sleep(RETAIN_SECONDS)
 
 
+@functools.cache
 def agent_version() -> str:
-    """The installed version, or `unknown` when it runs from a checkout."""
+    """The installed version, or `unknown` when it runs from a checkout. Looked up once: each look reads the packages'
+    folders, and keeps what it found of every state in which it met one."""
     try:
         return importlib.metadata.version("bedside")
     except importlib.metadata.PackageNotFoundError:
