@@ -113,6 +113,8 @@ class DeviceOperations:
                 kinds = [notice.kind for notice in heard.notices]
                 is_ok = NoticeKind.DEVICE_CONNECTED in kinds
                 over = is_ok or loop.time() >= ends_at
+                # What it said before its link was ended for this tells nothing of the bond.
+                heard.measurements.clear()
                 report = _standing(self._seen(device_id), before, heard, seconds, over=over)
                 if over:
                     report |= {"ok": is_ok, "paired": NoticeKind.DEVICE_PAIRED in kinds}
