@@ -60,6 +60,8 @@ class VendorDevice(Peripheral):
             heeds=dict.fromkeys(profile.commands or (profile.characteristics[0].uuid,), self._heed),
         )
         self.commands: list[bytes] = []
+        self.ends_the_link = False
+        """Instead of its next answer, once."""
         self.profile_name = profile.name
         self.keeps = script.keeps
         self._script = script
@@ -95,6 +97,10 @@ class VendorDevice(Peripheral):
             self.later(self.drop())
             raise RefusedError
         self.commands.append(command)
+        if self.ends_the_link:
+            self.ends_the_link = False
+            self.later(self.drop())
+            return
         self.later(self._speak(self._script.heard(command, self._measured)))
 
     async def _speak(self, frames: Sequence[bytes]) -> Stamp | None:
