@@ -150,12 +150,27 @@ def test_a_turned_bit_makes_no_stored_reading_of_a_live_frame() -> None:
     assert [by_value(one) for one in decoded] == [{"spo2": 97.0, "pulse_rate": 72.0}]
 
 
-def test_stored_frames_behind_a_live_one_are_believed_in_threes() -> None:
-    stored = bytes.fromhex("0f80e2c6e2c6e2c6")
+def test_a_turned_bit_in_the_first_byte_makes_no_stored_reading_either() -> None:
+    live = LiveFrame(97, 72, strength=5).to_bytes()
+    assert [one for one in contec_cms50.Cms50Framer().feed(b"\x09" + (live * 30)[1:]) if isinstance(one, Decoded)] == []
+
+
+STORED = bytes.fromhex("0f80e2c6e2c6e2c6")
+
+
+def test_stored_frames_are_believed_two_in_a_row_and_behind_a_break_three() -> None:
     framer = contec_cms50.Cms50Framer()
-    assert framer.feed(LiveFrame(97, 72).to_bytes() + stored * 2) == ()
-    assert len(framer.feed(stored)) == 9
-    assert len(framer.feed(stored)) == 3
+    assert framer.feed(STORED) == ()
+    assert len(framer.feed(STORED)) == 6
+    assert len(framer.feed(STORED)) == 3
+    (error,) = framer.feed(b"\xff" + STORED * 2)
+    assert isinstance(error, DecodeError)
+    assert len(framer.feed(STORED)) == 9
+
+
+def test_where_anything_was_live_nothing_is_stored() -> None:
+    framer = contec_cms50.Cms50Framer()
+    assert framer.feed(LiveFrame(97, 72).to_bytes() + STORED * 5) == ()
 
 
 def by_value(decoded: Decoded) -> dict[str, float | None]:

@@ -3,8 +3,8 @@
 The first byte is the kind of the frame and alone has bit 7 clear; the second holds the highest bits of those behind it,
 which all have bit 7 set themselves. There is no checksum: nothing is made of a single live frame while others follow, a
 set is a second of them, and its values are their medians. Stored pairs come without their time, and are believed as far
-as the three of one frame agree; behind a live frame or a break, three stored frames in a row are needed, because one
-turned bit makes a stored frame of a live one.
+as the three of one frame agree. One turned bit makes a stored frame of a live one: so two of them in a row are needed,
+three behind a break, and where anything was live, what looks stored is no measurement.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ _NO_PULSE, _NO_SATURATION, _NO_PERFUSION = 0xFF, 0x7F, 0xFFFF
 
 _MEMBERS = frozenset({Metric.SPO2, Metric.PULSE_RATE, Metric.PERFUSION_INDEX})
 
-_IN_A_ROW = 3
+_IN_A_ROW, _IN_A_ROW_AFTER_A_BREAK = 2, 3
 
 _WIDEST_SPREAD = {Metric.SPO2: 5, Metric.PULSE_RATE: 15}
 """How far values may lie from the median of theirs: of a second of live frames, or of the three of a stored frame."""
@@ -139,10 +139,11 @@ class Cms50Framer:
 
     def __init__(self) -> None:
         self._frames: list[LiveFrame] = []
-        self._stored: list[Decoded] = []
-        self._doubted = 0
+        self._stored: list[Sequence[Decoded]] = []
+        self._wanted = _IN_A_ROW
+        self._is_live = False
         self._stream = FrameStream(
-            NAME, size_of=frame_size, problem_of=frame_problem, take=self._take, broken=self._doubt_stored
+            NAME, size_of=frame_size, problem_of=frame_problem, take=self._take, broken=self._broken
         )
 
     def feed(self, data: bytes) -> Outcomes:
@@ -150,19 +151,22 @@ class Cms50Framer:
         return self._stream.feed(data)
 
     def rest(self) -> Decoded | DecodeError | None:
-        """See `profile.Framer`. Of a second that is not whole, what its frames say."""
-        return set_of(self._frames) if self._frames else self._stream.rest()
+        """See `profile.Framer`: what a second says that is not whole, or a memory of a single frame."""
+        if self._frames:
+            return set_of(self._frames)
+        cut_off = self._stream.rest()
+        if cut_off is None and self._stored and self._wanted == _IN_A_ROW:
+            (pairs,) = self._stored
+            return Decoded(
+                tuple([one for pair in pairs for one in pair.measurements]),
+                tuple([one for pair in pairs for one in pair.withheld]),
+            )
+        return cut_off
 
     def _take(self, frame: bytes) -> Sequence[Decoded]:
         kind = frame[0]
         if kind == _LIVE:
-            self._doubt_stored()
-            self._frames.append(LiveFrame.from_bytes(frame))
-            if len(self._frames) < FRAMES_A_SECOND:
-                return ()
-            found = set_of(self._frames)
-            self._frames.clear()
-            return (found,)
+            return self._live(LiveFrame.from_bytes(frame))
         data = unpacked(frame)
         if kind == _STORED:
             return self._believed(stored(tuple([(data[at], data[at + 1], None) for at in (0, 2, 4)])))
@@ -172,16 +176,29 @@ class Cms50Framer:
             return (Decoded(facts=(Fact("model", _text(frame, data[1:])),)),)
         return (Decoded(facts=(Fact("answer", "free" if kind == _FREE else "disconnects"),)),)
 
-    def _doubt_stored(self) -> None:
+    def _live(self, frame: LiveFrame) -> Sequence[Decoded]:
+        self._is_live = True
         self._stored.clear()
-        self._doubted = _IN_A_ROW - 1
-
-    def _believed(self, found: Sequence[Decoded]) -> Sequence[Decoded]:
-        self._stored += found
-        if self._doubted:
-            self._doubted -= 1
+        self._frames.append(frame)
+        if len(self._frames) < FRAMES_A_SECOND:
             return ()
-        believed, self._stored = self._stored, []
+        found = set_of(self._frames)
+        self._frames.clear()
+        return (found,)
+
+    def _broken(self) -> None:
+        self._stored.clear()
+        self._wanted = _IN_A_ROW_AFTER_A_BREAK
+
+    def _believed(self, pairs: Sequence[Decoded]) -> Sequence[Decoded]:
+        if self._is_live:
+            return ()
+        self._stored.append(pairs)
+        if len(self._stored) < self._wanted:
+            return ()
+        self._wanted = 1
+        believed = [pair for pairs in self._stored for pair in pairs]
+        self._stored.clear()
         return believed
 
 
