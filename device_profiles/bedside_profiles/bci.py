@@ -14,11 +14,10 @@ follow: a set is a second of packets, and its values are their medians.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, holding, steps_of
-from bedside_profiles.numbers import Special
+from bedside_profiles.numbers import Special, median_low
 from bedside_profiles.profile import Decoded, EncodeError, Fact, NoReading
 from bedside_profiles.readings import Measurement, Metric, Modality
 

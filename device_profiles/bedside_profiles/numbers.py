@@ -4,8 +4,12 @@ The medical floats of ISO/IEEE 11073 have codes that are not numbers. They come 
 so that a reader must decide what each of them means.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
+from typing import TypeVar
+
+Sample = TypeVar("Sample", int, float)
 
 
 class Special(Enum):
@@ -171,3 +175,12 @@ def decode_bcd(byte: int) -> int:
 def encode_bcd(value: int) -> int:
     """The byte that holds a number of 0 to 99 as two decimal digits."""
     return value // 10 << 4 | value % 10
+
+
+def median_low(values: Iterable[Sample]) -> Sample:
+    """The middle one, of two the lower; so that none comes out that did not go in.
+
+    `statistics` has it too, and takes 0.7 MB of a hub's memory.
+    """
+    ranked = sorted(values)
+    return ranked[(len(ranked) - 1) // 2]

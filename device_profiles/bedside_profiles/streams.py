@@ -8,9 +8,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
+from bedside_profiles.numbers import median_low
 from bedside_profiles.profile import Decoded, NoReading, Withheld
 from bedside_profiles.readings import Measurement, Metric
 

@@ -243,4 +243,4 @@ async def test_the_service_manager_hears_of_start_life_and_stop(tmp_path: Path, 
 def test_the_service_loads_nothing_that_only_the_command_line_needs() -> None:
     loaded = "import sys, bedside_agent.service; print(*{name.partition('.')[0] for name in sys.modules})"
     modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"typer", "rich", "click", "httpx", "bumble"} & set(modules)
+    assert not {"typer", "rich", "click", "httpx", "bumble", "statistics"} & set(modules)

@@ -5,7 +5,6 @@ three changes nothing. A window belongs to one device: the difference between tw
 Times are milliseconds on whichever time line the caller keeps.
 """
 
-import statistics
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
@@ -124,7 +123,7 @@ def _median(run: tuple[Point, ...]) -> Point:
     if middle.value is None or len(ordered) % 2:
         return middle
     lower = ordered[len(ordered) // 2 - 1]
-    return middle if lower.value is None else replace(middle, value=statistics.fmean((lower.value, middle.value)))
+    return middle if lower.value is None else replace(middle, value=(lower.value + middle.value) / 2)
 
 
 def _height(point: Point) -> float:

@@ -10,13 +10,12 @@ three behind a break, and where anything was live, what looks stored is no measu
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from statistics import median_low
 
 from bedside_profiles.asking import Ask, Now, Script, Scripted, pause, sound_frames
 from bedside_profiles.conversation import Conversation, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, shared, steps_of
-from bedside_profiles.numbers import Special
+from bedside_profiles.numbers import Special, median_low
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 from bedside_profiles.streams import NO_FRAME, FrameStream, Outcomes

@@ -12,11 +12,10 @@ next of 128 beats that lost a packet's length between them would otherwise make 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median_low
 
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, shared, steps_of
-from bedside_profiles.numbers import Special, sum8
+from bedside_profiles.numbers import Special, median_low, sum8
 from bedside_profiles.profile import Decoded, EncodeError, Fact, LineSettings, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 
