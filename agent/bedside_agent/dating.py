@@ -3,6 +3,9 @@
 A device's clock is wrong by minutes and says so by nobody: it is measured at each connection, and what it stamped is
 moved by that much. What it stamped after the hub had set it is right as it stands. A stamp that cannot be (no date, the
 future, a clock that was never set, or is a day off) dates nothing.
+
+A hub that does not know the time dates nothing either: what it hears, it takes for now, unless it was stamped before
+the device was given to whom it measures.
 """
 
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from datetime import datetime, timedelta
 
 from bedside_agent.clock import Instant
 from bedside_profiles.conversation import ClockMeasured
+from bedside_profiles.ownership import latest_ms
 from bedside_profiles.readings import ClockQuality, Measurement, Modality, Quality
 
 MOST_OFFSET = timedelta(days=1)
@@ -46,18 +50,25 @@ class Dated:
     is_certain: bool
 
 
-def dated(measurement: Measurement, heard_at: Instant, clock: DeviceClock | None, to_utc: ToUtc) -> Dated:
-    """When it was taken. A hub that does not know the time itself dates nothing by a device's clock."""
+def dated(
+    measurement: Measurement,
+    heard_at: Instant,
+    clock: DeviceClock | None,
+    to_utc: ToUtc,
+    given_ms: int | None = None,
+) -> Dated:
+    """When it was taken. `given_ms` (UTC) is since when the device measures whom it measures, where a plan says so."""
     now = Dated(heard_at.utc_ms, is_certain=True)
-    if measurement.modality is not Modality.SPOT or heard_at.quality is not ClockQuality.SYNCED:
-        return now
-    if measurement.is_live:
+    if measurement.modality is not Modality.SPOT or measurement.is_live:
         return now
     if measurement.device_time is None:
         # Without a number either, it was taken just now, for all that anybody can tell; but a device whose clock was
         # never set stamps what it has in its memory no better.
         is_undated = measurement.record is not None or Quality.DEVICE_CLOCK_UNSET in measurement.quality
         return Dated(heard_at.utc_ms, is_certain=not is_undated)
+    if heard_at.quality is not ClockQuality.SYNCED:
+        latest = latest_ms(measurement.device_time)
+        return Dated(heard_at.utc_ms, is_certain=latest is None or given_ms is None or latest >= given_ms)
     taken_ms = None
     if Quality.DEVICE_CLOCK_UNSET not in measurement.quality:
         taken_ms = _corrected(to_utc(datetime.fromisoformat(measurement.device_time)), heard_at.utc_ms, clock)

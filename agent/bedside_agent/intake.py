@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bedside_agent.alarms.keeper import AlarmKeeper
+from bedside_agent.alarms.watching import given_ms
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Instant
 from bedside_agent.collect.notices import Notice
@@ -70,7 +71,9 @@ class Intake:
             await asyncio.shield(self._newest)
 
     def _reading(self, device_id: str, measurement: Measurement, heard_at: Instant) -> Reading:
-        taken = dated(measurement, heard_at, self._clocks.get(device_id), local_to_utc_ms)
+        plan = self._keeper.plan
+        given = None if plan is None else given_ms(plan, device_id)
+        taken = dated(measurement, heard_at, self._clocks.get(device_id), local_to_utc_ms, given)
         is_doubtful = device_id in self._quarantined or not taken.is_certain
         return Reading(
             seq=0,

@@ -6,10 +6,15 @@ chose none, or another's, cannot be told from a guest: such a reading is nobody'
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 LOWEST_USERS = frozenset({0, 1})
 """A device that has one user names the first slot, and makers count from 0 or from 1."""
+
+
+STAMP_TOLERANCE = timedelta(days=1)
+"""A device's stamp names no zone, and its clock may be wrong."""
 
 
 class Doubt(Enum):
@@ -83,6 +88,15 @@ def spans(claims: Sequence[Claim]) -> Iterator[Span]:
         held = tuple([claim for claim in claims if claim.holds_at(from_ms)])
         if held:
             yield Span(from_ms, bounds[place + 1] if place + 1 < len(bounds) else None, held)
+
+
+def latest_ms(device_time: str) -> int | None:
+    """The latest moment (UTC) at which a device stamped that, if its clock is right within a day; None: no stamp."""
+    try:
+        stamp = datetime.fromisoformat(device_time).replace(tzinfo=UTC)
+        return round((stamp + STAMP_TOLERANCE).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _only(claims: Iterable[Claim]) -> str | None:

@@ -77,9 +77,31 @@ def test_a_stream_is_taken_when_it_is_heard_whatever_it_says() -> None:
     assert dated(stream, HEARD, None, utc) == LIVE
 
 
-def test_a_hub_that_does_not_know_the_time_dates_nothing() -> None:
+@pytest.mark.parametrize(
+    ("stamp", "given", "is_certain"),
+    [
+        ("2026-03-01T07:00:00", None, True),
+        ("2026-03-01T07:00:00", "2026-03-01T06:00:00", True),
+        # The stamp has no zone, and the clock may be wrong by a day.
+        ("2026-03-01T07:00:00", "2026-03-02T07:00:00", True),
+        ("2026-03-01T07:00:00", "2026-03-02T07:00:01", False),
+        ("2017-01-01T00:03:00", "2026-03-02T07:00:00", False),
+        (None, "2026-03-02T07:00:00", True),
+    ],
+)
+@pytest.mark.parametrize("offset", [None, 0.0, -3 * 86_400.0])
+def test_a_hub_that_does_not_know_the_time_doubts_what_is_older_than_the_devices_present_use(
+    stamp: str | None, given: str | None, is_certain: bool, offset: float | None
+) -> None:
     lost = Instant(NOW_MS, 5_000_000, BOOT, ClockQuality.UNSYNCED)
-    assert dated(record("2026-03-01T07:00:00"), lost, clock(0.0), utc) == LIVE
+    given_ms = None if given is None else utc(datetime.fromisoformat(given))
+    found = dated(record(stamp), lost, clock(offset), utc, given_ms)
+    assert found == Dated(NOW_MS, is_certain=is_certain)
+
+
+def test_such_a_hub_doubts_what_has_a_number_and_no_stamp() -> None:
+    lost = Instant(NOW_MS, 5_000_000, BOOT, ClockQuality.UNSYNCED)
+    assert dated(record(None, number=7), lost, None, utc) == DOUBTFUL
 
 
 @given(

@@ -31,6 +31,12 @@ def is_of_the_patient(plan: CarePlan, reading: Reading) -> bool:
     return owner_of(_claims(plan, reading.device_id, at_ms), reading.device_user) == PATIENT
 
 
+def given_ms(plan: CarePlan, device_id: str) -> int | None:
+    """Since when (UTC) the device measures the first of those whom it measures; None when the plan does not name it."""
+    holders = (*plan.devices, *(one for one in plan.others if one.until_ms is None))
+    return min((one.from_ms for one in holders if one.device_id == device_id), default=None)
+
+
 def _claims(plan: CarePlan, device_id: str, at_ms: int | None) -> list[Claim]:
     """Who the device measured then. Without the time, the patient counts always and another only without an end."""
     return [

@@ -13,8 +13,8 @@ from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import LaneKey
 from bedside_cloud.ingest.timing import believable_times
-from bedside_profiles.ownership import Doubt
-from bedside_profiles.readings import Attribution, Reading
+from bedside_profiles.ownership import Doubt, latest_ms
+from bedside_profiles.readings import Attribution, ClockQuality, Modality, Reading
 
 TYPES = (
     *("text", "text", "int8", "text", "uuid", "text", "float8", "text", "text", "text[]", "timestamptz", "text"),
@@ -22,6 +22,7 @@ TYPES = (
 )
 """Of the columns that `copy_readings` names."""
 
+SYNCED = ClockQuality.SYNCED
 QUARANTINED = Attribution.QUARANTINED.value
 UNDATED_OR_TEST = QuarantineReason.UNDATED_OR_TEST.value
 
@@ -94,7 +95,18 @@ class Rows:
         owner = self._assignments.owner(one.device_id, taken_at_ms, one.device_user)
         if isinstance(owner, Doubt):
             return None, QUARANTINED, owner._value_
+        if one.device_time is not None and one.clock_quality is not SYNCED and self._is_older(one, taken_at_ms, owner):
+            return None, QUARANTINED, UNDATED_OR_TEST
         return owner, one.attribution._value_, None
+
+    def _is_older(self, one: Reading, taken_at_ms: int, owner: str | None) -> bool:
+        """Whether a hub that did not know the time may have read it in a memory that was another's then."""
+        if owner is None or one.modality is not Modality.SPOT:
+            return False
+        latest = latest_ms(one.device_time or "")
+        if latest is None or latest >= taken_at_ms:
+            return False
+        return self._assignments.owner(one.device_id, latest, one.device_user) != owner
 
     def _uuid(self, patient_id: str) -> UUID:
         known = self._uuids.get(patient_id)

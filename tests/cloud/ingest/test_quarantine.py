@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bedside_cloud.ingest.assignments import NOBODY, Assignments
 from bedside_cloud.ingest.attachment import attach
 from bedside_cloud.ingest.endpoints import Endpoints
 from bedside_cloud.ingest.quarantine import Quarantine
-from bedside_profiles.readings import Attribution, Metric, Modality, Reading
+from bedside_profiles.readings import Attribution, ClockQuality, Metric, Modality, Reading
 
 IN_QUARANTINE = Attribution.QUARANTINED
 
@@ -199,6 +200,42 @@ async def test_what_waited_for_an_assignment_goes_to_the_owner_of_its_slot_or_in
     found = await Decisions(ingest).listed()
     assert {(one.first_seq, one.reason) for one in found} == {(3, UNKNOWN), (4, MISSING)}
     assert (await Endpoints(ingest.database).unassigned(Empty())).devices == ()
+
+
+@pytest.mark.parametrize(
+    ("stamped_hours_ago", "quality", "modality", "owner"),
+    [
+        (72, ClockQuality.UNSYNCED, Modality.SPOT, None),
+        (72, ClockQuality.RESOLVED, Modality.SPOT, None),
+        # Its clock may be wrong by a day.
+        (12, ClockQuality.RESOLVED, Modality.SPOT, PATIENT),
+        (72, ClockQuality.SYNCED, Modality.SPOT, PATIENT),
+        (72, ClockQuality.RESOLVED, Modality.CONTINUOUS, PATIENT),
+    ],
+)
+async def test_what_a_hub_without_the_time_read_in_a_memory_is_not_the_next_patients(
+    ingest: Ingest, stamped_hours_ago: int, quality: ClockQuality, modality: Modality, owner: str | None
+) -> None:
+    hour_ms = 3_600_000
+    stamp = datetime.fromtimestamp(NOON_MS / 1000 - stamped_hours_ago * 3600, UTC).replace(tzinfo=None, microsecond=0)
+    kept = reading(80.0, seq=1, clock_quality=quality, modality=modality, device_time=stamp.isoformat())
+    given = known(
+        Assignment(device_id=OXIMETER, patient_id=SPOUSE, from_ms=0, until_ms=NOON_MS - 2 * hour_ms),
+        assigned(PATIENT, from_ms=NOON_MS - hour_ms),
+    )
+    await ingest.store(batch(kept), assignments=given)
+    assert owners(ingest) == [owner]
+    listed = await Decisions(ingest).listed()
+    assert [one.reason for one in listed] == ([QuarantineReason.UNDATED_OR_TEST] if owner is None else [])
+
+
+@pytest.mark.parametrize("stamp", ["yesterday", "9999-12-31T23:59:59", "0001-01-01T00:00:00", ""])
+async def test_a_stamp_that_is_none_keeps_nothing_from_its_patient_and_stops_nothing(
+    ingest: Ingest, stamp: str
+) -> None:
+    odd = reading(80.0, seq=1, clock_quality=ClockQuality.RESOLVED, modality=Modality.SPOT, device_time=stamp)
+    assert (await ingest.store(batch(odd), assignments=known(assigned()))).settled == ((1, 1),)
+    assert owners(ingest) == [None if stamp.startswith("0001") else PATIENT]
 
 
 async def test_a_slot_that_is_assigned_later_leaves_quarantine(ingest: Ingest) -> None:
