@@ -12,11 +12,38 @@ def now_without_wall_time() -> Moment:
 
 
 @dataclass
-class Recorder:
+class _Teller:
+    """What both write down of a link."""
+
+    said: list[str] = field(default_factory=list)
+
+    def lost(self, reason: str) -> None:
+        self.said.append(f"lost: {reason}")
+
+    def given_up(self, reason: str) -> None:
+        self.said.append(f"given up: {reason}")
+
+    def done(self) -> None:
+        self.said.append("done")
+
+    def trouble(self, reason: str) -> None:
+        self.said.append(f"trouble: {reason}")
+
+    def clock(self, measured: ClockMeasured) -> None:
+        self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
+
+    def paired(self) -> None:
+        self.said.append("paired")
+
+    def repair_needed(self, reason: str) -> None:
+        self.said.append("repair needed")
+
+
+@dataclass
+class Recorder(_Teller):
     """An ear and a teller in one: `said` are the link's changes in order, `heard` the payloads."""
 
     heard: list[tuple[bytes, str]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
     beginnings: int = 0
     ends: int = 0
     charges: list[int] = field(default_factory=list)
@@ -42,54 +69,9 @@ class Recorder:
     def disconnected(self) -> None:
         self.ends += 1
 
-    def lost(self, reason: str) -> None:
-        self.said.append(f"lost: {reason}")
 
-    def given_up(self, reason: str) -> None:
-        self.said.append(f"given up: {reason}")
-
-    def done(self) -> None:
-        self.said.append("done")
-
-    def trouble(self, reason: str) -> None:
-        self.said.append(f"trouble: {reason}")
-
-    def clock(self, measured: ClockMeasured) -> None:
-        self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
-
-    def paired(self) -> None:
-        self.said.append("paired")
-
-    def repair_needed(self, reason: str) -> None:
-        self.said.append("repair needed")
-
-
-@dataclass
-class Told:
+class Told(_Teller):
     """A teller that only keeps the changes."""
-
-    said: list[str] = field(default_factory=list)
 
     def connected(self) -> None:
         self.said.append("connected")
-
-    def lost(self, reason: str) -> None:
-        self.said.append(f"lost: {reason}")
-
-    def given_up(self, reason: str) -> None:
-        self.said.append(f"given up: {reason}")
-
-    def done(self) -> None:
-        self.said.append("done")
-
-    def trouble(self, reason: str) -> None:
-        self.said.append(f"trouble: {reason}")
-
-    def clock(self, measured: ClockMeasured) -> None:
-        self.said.append(f"clock: {measured.offset_seconds} {'set' if measured.is_set else 'not set'}")
-
-    def paired(self) -> None:
-        self.said.append("paired")
-
-    def repair_needed(self, reason: str) -> None:
-        self.said.append("repair needed")
