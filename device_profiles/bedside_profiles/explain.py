@@ -1,8 +1,10 @@
 """What captured bytes mean: which profile knows them, and what it makes of them. Pure; no hardware is needed.
 
 An entry is a JSON object: `id`, `transport` (ble, serial, advert), `device` (what it is, in words), `service_uuid`,
-`characteristic_uuid`, and the bytes: `payload_hex`, or `frames`, one hex text a notification. `address` and
-`bind_key_hex` decrypt an encrypted advertisement; `company` names manufacturer data. All else is ignored.
+`characteristic_uuid` (whole, or the SIG's 16 bits), and the bytes: `payload_hex`, or `frames`, one hex text a
+notification. `settings` may hold what the entry does not: `baud`, which tells serial devices of one name apart;
+`address` (or `mac`) and `bind_key_hex` (or `bindkey`), which decrypt an encrypted advertisement; `company`, which names
+manufacturer data. All else is ignored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +25,10 @@ from bedside_profiles.profile import (
     Values,
 )
 from bedside_profiles.readings import METRICS, Measurement
+
+_SIG_BASE = "-0000-1000-8000-00805f9b34fb"
+
+Known = BleProfile | SerialProfile | AdvertProfile | Service
 
 TRANSPORTS = ("ble", "serial", "advert")
 
@@ -48,6 +54,7 @@ class Captured:
     company: int | None = None
     address: str | None = None
     bind_key: bytes | None = None
+    baud: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,10 @@ def captured(entry: object, place: int) -> Captured:
     frames = entry.get("frames") or [entry.get("payload_hex")]
     if not isinstance(frames, list) or not all(isinstance(one, str) for one in frames):
         raise MalformedError(f"{name}: payload_hex", "is missing, or is no hexadecimal text")
-    company = entry.get("company")
+    settings = entry.get("settings")
+    said = {**settings, **entry} if isinstance(settings, Mapping) else entry
+    company, baud = said.get("company"), said.get("baud")
+    address, bind_key = said.get("address") or said.get("mac"), said.get("bind_key_hex") or said.get("bindkey")
     return Captured(
         name,
         transport,
@@ -98,21 +108,36 @@ def captured(entry: object, place: int) -> Captured:
         service_uuid=_uuid(entry.get("service_uuid")),
         characteristic_uuid=_uuid(entry.get("characteristic_uuid")),
         company=company if isinstance(company, int) else None,
-        address=str(entry["address"]).upper() if entry.get("address") else None,
-        bind_key=_bytes(str(entry["bind_key_hex"]), f"{name}: bind_key_hex") if entry.get("bind_key_hex") else None,
+        address=str(address).upper() if address else None,
+        bind_key=_bytes(str(bind_key), f"{name}: bind_key_hex") if bind_key else None,
+        baud=baud if isinstance(baud, int) else None,
     )
 
 
 def explain(one: Captured) -> Explained:
-    """What the bytes mean."""
-    known: Sequence[BleProfile | SerialProfile | AdvertProfile | Service] = _known(one)
-    if len(known) != 1:
-        reason = "no profile knows this device"
-        if known:
-            reason = f"several profiles may know this device: {', '.join(profile.name for profile in known)}"
-        return Explained(one.entry_id, None, Result.REJECT, reason)
-    (profile,) = known
-    outcomes = tuple(_outcomes(profile, one))
+    """What the bytes mean. Of several devices that the words may mean, the one to which they mean something."""
+    known = _known(one)
+    if not known:
+        return Explained(one.entry_id, None, Result.REJECT, "no profile knows this device")
+    found = [_explained(profile, one) for profile in known]
+    if len(found) > 1:
+        found = [meant for meant in found if meant.result is not Result.REJECT]
+    if len(found) != 1:
+        names = ", ".join(profile.name for profile in known)
+        return Explained(
+            one.entry_id, None, Result.REJECT, f"several profiles may know this device: {names}; name its model"
+        )
+    return found[0]
+
+
+def _explained(profile: Known, one: Captured) -> Explained:
+    outcomes = tuple(_outcomes(profile, one, one.characteristic_uuid or ""))
+    if one.characteristic_uuid is None and isinstance(profile, BleProfile) and _judged(outcomes)[0] is Result.REJECT:
+        for characteristic in profile.characteristics:
+            tried = tuple(_outcomes(profile, one, characteristic.uuid))
+            if _judged(tried)[0] is not Result.REJECT:
+                outcomes = tried
+                break
     return Explained(one.entry_id, profile.name, *_judged(outcomes), outcomes)
 
 
@@ -131,16 +156,13 @@ def _judged(outcomes: Sequence[Decoded | DecodeError]) -> tuple[Result, str | No
     return Result.NO_READING, "there is nothing in it"
 
 
-def _outcomes(
-    profile: BleProfile | SerialProfile | AdvertProfile | Service, one: Captured
-) -> Iterable[Decoded | DecodeError]:
+def _outcomes(profile: Known, one: Captured, characteristic: str) -> Iterable[Decoded | DecodeError]:
     if isinstance(profile, AdvertProfile):
         advert = Advert(b"".join(one.frames), one.address, one.bind_key)
         return Values(lambda _characteristic, _payload: profile.decode(advert)).feed("", advert.payload)
     if isinstance(profile, SerialProfile):
         framer = profile.framer()
         return _heard(profile.decode_command, one, [framer.feed(frame) for frame in one.frames], framer.rest())
-    characteristic = one.characteristic_uuid or ""
     listener: Listener = Values(profile.decode) if isinstance(profile, Service) else profile.listen()
     if isinstance(profile, BleProfile) and characteristic in profile.commands and profile.decode_command is not None:
         decode = profile.decode_command
@@ -177,10 +199,11 @@ def _heard(
 Named = TypeVar("Named", BleProfile, SerialProfile, AdvertProfile)
 
 
-def _known(one: Captured) -> Sequence[BleProfile | SerialProfile | AdvertProfile | Service]:
+def _known(one: Captured) -> Sequence[Known]:
     device = one.device.lower()
     if one.transport == "serial":
-        return best_named([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)], device)
+        named = best_named([profile for profile in CATALOGUE if isinstance(profile, SerialProfile)], device)
+        return [profile for profile in named if one.baud == profile.line.baud] or named
     if one.transport == "advert":
         return best_named([profile for profile in ADVERTS if _is_said_in(profile, one)], device)
     speaking = best_named([p for p in CATALOGUE if isinstance(p, BleProfile) and _speaks(p, one)], device)
@@ -212,6 +235,8 @@ def _likeness(names: Sequence[str], device: str) -> int:
 
 
 def _speaks(profile: BleProfile, one: Captured) -> bool:
+    if one.characteristic_uuid is None and one.service_uuid is None:
+        return bool(profile.names)
     if one.characteristic_uuid is None:
         return one.service_uuid in (profile.service_uuid, *profile.also_services)
     return one.characteristic_uuid in (*(c.uuid for c in profile.characteristics), *profile.commands)
@@ -246,4 +271,10 @@ def _bytes(text: str, where: str) -> bytes:
 
 
 def _uuid(text: object) -> str | None:
-    return text.lower() if isinstance(text, str) and text else None
+    """128 bit, lower case, of what people write: 2A35, 0x2A35, 32 digits with dashes or without."""
+    if not isinstance(text, str) or not text.strip():
+        return None
+    digits = text.strip().lower().removeprefix("0x").replace("-", "")
+    if len(digits) in (4, 8):
+        return f"{digits:0>8}{_SIG_BASE}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

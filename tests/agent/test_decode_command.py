@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from bedside_agent.cli import app
 
+CAPTURES = Path(__file__).parents[1] / "device_profiles/captures"
+
 CUFF = {
     "id": "cuff",
     "transport": "ble",
@@ -106,3 +108,52 @@ def test_the_words_fit_a_terminal_of_80_columns() -> None:
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     assert "systolic_pressure 101 mm[Hg]" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("service", "characteristic"),
+    [("1810", "2A35"), ("0x1810", "0x2a35"), ("00001810", "00002A35"), (None, "00002A3500001000800000805F9B34FB")],
+)
+def test_uuids_may_be_written_as_people_write_them(service: str | None, characteristic: str) -> None:
+    (found,) = decoded({**CUFF, "service_uuid": service, "characteristic_uuid": characteristic})
+    assert (found["profile"], found["result"]) == ("bluetooth.blood_pressure", "ok")
+
+
+CONTEC_LIVE = "01e085b096c1e1ffff"
+
+
+@pytest.mark.parametrize(
+    ("device", "payload", "settings", "profile"),
+    [
+        ("OneTouch Ultra", "021002050624a00d555100000003225e", None, "serial.onetouch_ultraeasy"),
+        ("Contec CMS60C", CONTEC_LIVE, None, "serial.contec_cms50"),
+        ("Contec CMS60C", "8000204861" * 60, None, "serial.contec_cms50_5_byte"),
+        ("Contec CMS60C", "00", {"baud": 115200}, "serial.contec_cms50"),
+        ("Contec CMS60C", "00", None, None),
+        ("Contec CMS60C", "00", {"baud": "fast"}, None),
+        ("Nonin format 13", "00", None, "serial.nonin_9560"),
+        ("IEEE 11073 glucose meter", "00", None, None),
+    ],
+)
+def test_of_several_devices_of_a_name_the_one_is_meant_to_which_the_bytes_mean_something(
+    device: str, payload: str, settings: dict[str, Any] | None, profile: str | None
+) -> None:
+    (found,) = decoded({"transport": "serial", "device": device, "payload_hex": payload, "settings": settings})
+    assert found["profile"] == profile
+    assert profile is not None or "name its model" in found["reason"]
+
+
+def test_without_any_uuid_the_name_is_enough() -> None:
+    oximeter = json.loads((CAPTURES / "bluetooth.contec_cms50d_bt/two_frames_in_a_value/case.json").read_text())[
+        "bytes"
+    ]
+    (found,) = decoded({"transport": "ble", "device": "EMAY SleepO2", "payload_hex": oximeter})
+    assert found["profile"] == "bluetooth.contec_cms50d_bt"
+
+
+def test_a_key_may_stand_among_the_settings() -> None:
+    sealed = json.loads((CAPTURES / "advert.mibeacon_scale/weight_rate_impedance/case.json").read_text())
+    plain = {"transport": "advert", "device": sealed["device"], "payload_hex": sealed["bytes"]}
+    key = {"mac": sealed["address"].lower(), "bindkey": sealed["bind_key"]}
+    without, within = decoded(plain, {**plain, "settings": key})
+    assert (without["result"], within["result"]) == ("reject", "ok")

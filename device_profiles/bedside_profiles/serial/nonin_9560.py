@@ -254,7 +254,7 @@ PROFILE = SerialProfile(
     framer=Df13Framer,
     encode=encode,
     silence_seconds=None,
-    names=("nonin", "9560", "df13", "data format 13"),
+    names=("nonin", "9560", "df13", "data format 13", "format 13"),
     decode_command=decode_command,
     converse=converse,
 )

@@ -286,7 +286,7 @@ PROFILE = SerialProfile(
     framer=Df2Framer,
     encode=encode,
     silence_seconds=10.0,
-    names=("nonin", "df2", "data format 2"),
+    names=("nonin", "df2", "data format 2", "format 2"),
 )
 PROFILE_7 = replace(
     PROFILE,
@@ -294,5 +294,5 @@ PROFILE_7 = replace(
     label="Nonin oximeter, data format 7",
     framer=lambda: Df2Framer(NAME_7, format_7=True),
     encode=encode_7,
-    names=("nonin", "df7", "data format 7"),
+    names=("nonin", "df7", "data format 7", "format 7"),
 )

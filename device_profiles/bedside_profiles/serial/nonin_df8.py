@@ -148,7 +148,7 @@ PROFILE = SerialProfile(
     framer=Df8Framer,
     encode=encode,
     silence_seconds=10.0,
-    names=("nonin", "df8", "9560 df8", "data format 8"),
+    names=("nonin", "df8", "9560 df8", "data format 8", "format 8"),
 )
 PROFILE_1 = replace(
     PROFILE,
@@ -156,5 +156,5 @@ PROFILE_1 = replace(
     label="Nonin oximeter, data format 1",
     framer=lambda: Df8Framer(NAME_1, _BYTES_1),
     encode=encode_1,
-    names=("nonin", "df1", "data format 1"),
+    names=("nonin", "df1", "data format 1", "format 1"),
 )

@@ -244,7 +244,7 @@ OXIMETER = SerialProfile(
     framer=lambda: PersonalHealthFramer(NAME, _OXIMETER, Modality.CONTINUOUS),
     encode=lambda measurements: _encode(measurements, _OXIMETER, as_float=False),
     silence_seconds=None,
-    names=("11073", "oximeter"),
+    names=("11073", "ieee 11073", "oximeter"),
     converse=lambda: personal_health_manager.converse(NAME),
 )
 BLOOD_PRESSURE = replace(
@@ -253,7 +253,7 @@ BLOOD_PRESSURE = replace(
     label="Blood pressure monitor of ISO/IEEE 11073-10407",
     framer=lambda: PersonalHealthFramer("serial.phd_blood_pressure", _BLOOD_PRESSURE, Modality.SPOT),
     encode=lambda measurements: _encode(measurements, _BLOOD_PRESSURE, as_float=False),
-    names=("11073", "bp monitor", "blood pressure"),
+    names=("11073", "ieee 11073", "bp monitor", "blood pressure"),
     converse=lambda: personal_health_manager.converse("serial.phd_blood_pressure"),
 )
 SCALE = replace(
@@ -262,6 +262,6 @@ SCALE = replace(
     label="Weighing scale of ISO/IEEE 11073-10415",
     framer=lambda: PersonalHealthFramer("serial.phd_scale", _SCALE, Modality.SPOT),
     encode=lambda measurements: _encode(measurements, _SCALE, as_float=True),
-    names=("11073", "scale", "weighing"),
+    names=("11073", "ieee 11073", "scale", "weighing"),
     converse=lambda: personal_health_manager.converse("serial.phd_scale"),
 )
