@@ -57,14 +57,23 @@ class Members:
         """A member that is no reading."""
         self._withheld.append(Withheld(metric, reason))
 
-    def add_pressures(self, systolic: Number, diastolic: Number) -> None:
-        """Both pressures of a cuff in mmHg. A systolic one that is not above the diastolic one discredits both."""
-        if isinstance(systolic, float | int) and isinstance(diastolic, float | int) and 0 < systolic <= diastolic:
-            self.withhold(Metric.SYSTOLIC_PRESSURE, NoReading.ARTIFACT)
-            self.withhold(Metric.DIASTOLIC_PRESSURE, NoReading.ARTIFACT)
-            return
-        self.add(Metric.SYSTOLIC_PRESSURE, systolic)
-        self.add(Metric.DIASTOLIC_PRESSURE, diastolic)
+    def add_pressures(self, systolic: Number, diastolic: Number, mean: Number | None = None) -> None:
+        """What a cuff says at once, in mmHg; None: this frame tells no mean.
+
+        A systolic one that is not above the diastolic one discredits all; a mean that is not between them, itself.
+        """
+        pressures = [(Metric.SYSTOLIC_PRESSURE, systolic), (Metric.DIASTOLIC_PRESSURE, diastolic)]
+        if mean is not None:
+            pressures.append((Metric.MEAN_PRESSURE, mean))
+        low, high = _plain(diastolic), _plain(systolic)
+        contradict = low is not None and high is not None and 0 < high <= low
+        for metric, number in pressures:
+            middle = _plain(number) if metric is Metric.MEAN_PRESSURE else None
+            outside = middle and ((low is not None and middle < low) or (high is not None and middle > high))
+            if contradict or outside:
+                self.withhold(metric, NoReading.ARTIFACT)
+            else:
+                self.add(metric, number)
 
     def add_oximetry(
         self, spo2: Number, pulse: Number, perfusion: Number | None = None, *, reason: NoReading | None = None
@@ -104,6 +113,10 @@ class Members:
                 is_live=self._is_live,
             )
         )
+
+
+def _plain(number: Number) -> float | None:
+    return None if isinstance(number, Special) else number
 
 
 def record_without_time(moment: datetime | None) -> int | None:

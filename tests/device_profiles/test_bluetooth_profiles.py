@@ -50,9 +50,10 @@ def pressures(draw: st.DrawFn) -> tuple[Measurement, ...]:
     return draw(
         members(
             {
-                Metric.SYSTOLIC_PRESSURE: (1, 400, 0),
-                Metric.DIASTOLIC_PRESSURE: (1, 400, 0),
-                Metric.MEAN_PRESSURE: (1, 204, 1),
+                # Apart, so that none contradicts another.
+                Metric.SYSTOLIC_PRESSURE: (205, 400, 0),
+                Metric.DIASTOLIC_PRESSURE: (1, 80, 0),
+                Metric.MEAN_PRESSURE: (80, 204, 1),
                 Metric.PULSE_RATE: (1, 400, 0),
             },
             Modality.SPOT,
@@ -67,6 +68,34 @@ def pressures(draw: st.DrawFn) -> tuple[Measurement, ...]:
 def test_blood_pressure_reads_what_it_writes(measurements: tuple[Measurement, ...]) -> None:
     payload = blood_pressure.encode(blood_pressure.MEASUREMENT, measurements)
     assert blood_pressure.decode(blood_pressure.MEASUREMENT, payload).measurements == measurements
+
+
+@pytest.mark.parametrize(
+    ("systolic", "diastolic", "mean", "told"),
+    [
+        (120, 80, 93, {"systolic_pressure": 120.0, "diastolic_pressure": 80.0, "mean_pressure": 93.0}),
+        (80, 120, 93, {}),
+        (80, 80, 80, {}),
+        (120, 80, 121, {"systolic_pressure": 120.0, "diastolic_pressure": 80.0}),
+        (120, 80, 79, {"systolic_pressure": 120.0, "diastolic_pressure": 80.0}),
+        (120, 80, 120, {"systolic_pressure": 120.0, "diastolic_pressure": 80.0, "mean_pressure": 120.0}),
+        (120, Special.NAN, 93, {"systolic_pressure": 120.0, "mean_pressure": 93.0}),
+        (120, Special.NAN, 130, {"systolic_pressure": 120.0}),
+        (
+            Special.POSITIVE_INFINITY,
+            80,
+            93,
+            {"systolic_pressure": None, "diastolic_pressure": 80.0, "mean_pressure": 93.0},
+        ),
+    ],
+)
+def test_pressures_that_contradict_each_other_are_no_readings(
+    systolic: Number, diastolic: Number, mean: Number, told: dict[str, float | None]
+) -> None:
+    payload = PressureRecord(systolic, diastolic, mean).to_bytes()
+    found = blood_pressure.decode(blood_pressure.MEASUREMENT, payload)
+    assert {one.metric.value: one.value for one in found.measurements} == told
+    assert {one.reason for one in found.withheld} <= {NoReading.ARTIFACT, NoReading.NOT_A_NUMBER}
 
 
 @given(

@@ -174,9 +174,7 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
     if characteristic == INTERMEDIATE_CUFF_PRESSURE:
         members.add(Metric.CUFF_PRESSURE, systolic, living_is_never_zero=False)
     else:
-        members.add(Metric.SYSTOLIC_PRESSURE, systolic)
-        members.add(Metric.DIASTOLIC_PRESSURE, _mmhg(record.diastolic, record.in_kpa))
-        members.add(Metric.MEAN_PRESSURE, _mmhg(record.mean, record.in_kpa))
+        members.add_pressures(systolic, _mmhg(record.diastolic, record.in_kpa), _mmhg(record.mean, record.in_kpa))
     if record.pulse is not None:
         members.add(Metric.PULSE_RATE, record.pulse)
     return members.decoded()

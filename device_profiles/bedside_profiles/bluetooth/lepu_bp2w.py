@@ -100,8 +100,7 @@ class Bp2Record:
             device_time=datetime.fromtimestamp(self.unix_seconds, UTC).replace(tzinfo=None),
             device_user=self.account or None,
         )
-        members.add_pressures(float(self.systolic), float(self.diastolic))
-        members.add(Metric.MEAN_PRESSURE, float(self.mean))
+        members.add_pressures(float(self.systolic), float(self.diastolic), float(self.mean))
         members.add(Metric.PULSE_RATE, float(self.pulse_bpm))
         return members.decoded()
 

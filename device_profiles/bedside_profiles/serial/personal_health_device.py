@@ -167,12 +167,19 @@ class PersonalHealthFramer:
         if len(numbers) != len(metrics):
             raise ValueError("a quantity with another number of parts")
         factor = 1.0 if quantity.unit_code is None else _FACTORS.get(quantity.unit_code)
-        for metric, number in zip(metrics, numbers, strict=True):
-            if factor is None:
+        if factor is None:
+            for metric in metrics:
                 members.withhold(metric, NoReading.INVALID)
-            else:
-                exact = isinstance(number, Special) or factor == 1.0
-                members.add(metric, number if exact else round(number * factor, 2))  # type: ignore[operator]
+            return
+        found = [_scaled(number, factor) for number in numbers]
+        if quantity.type_code == _PRESSURES:
+            members.add_pressures(*found)
+        else:
+            members.add(metrics[0], found[0])
+
+
+def _scaled(number: Number, factor: float) -> Number:
+    return number if isinstance(number, Special) or factor == 1.0 else round(number * factor, 2)
 
 
 def simple(value: bytes) -> Number:
