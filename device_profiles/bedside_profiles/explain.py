@@ -122,7 +122,7 @@ def explain(one: Captured) -> Explained:
     found = [_explained(profile, one) for profile in known]
     if len(found) > 1:
         found = [meant for meant in found if meant.result is not Result.REJECT]
-    if len(found) != 1:
+    if not found or any(other.outcomes != found[0].outcomes for other in found):
         names = ", ".join(profile.name for profile in known)
         return Explained(
             one.entry_id, None, Result.REJECT, f"several profiles may know this device: {names}; name its model"

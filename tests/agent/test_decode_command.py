@@ -143,6 +143,11 @@ def test_of_several_devices_of_a_name_the_one_is_meant_to_which_the_bytes_mean_s
     assert profile is not None or "name its model" in found["reason"]
 
 
+def test_what_several_devices_say_alike_needs_no_more_words() -> None:
+    (found,) = decoded({"transport": "ble", "device": "RACP", "characteristic_uuid": "2A52", "payload_hex": "05000300"})
+    assert (found["result"], found["facts"]["record_count"]) == ("ok", 3)
+
+
 def test_without_any_uuid_the_name_is_enough() -> None:
     oximeter = json.loads((CAPTURES / "bluetooth.contec_cms50d_bt/two_frames_in_a_value/case.json").read_text())[
         "bytes"
