@@ -133,7 +133,7 @@ def explain(one: Captured) -> Explained:
 def _explained(profile: Known, one: Captured) -> Explained:
     outcomes = tuple(_outcomes(profile, one, one.characteristic_uuid or ""))
     if one.characteristic_uuid is None and isinstance(profile, BleProfile) and _judged(outcomes)[0] is Result.REJECT:
-        for characteristic in profile.characteristics:
+        for characteristic in [one for one in profile.characteristics if one.required]:
             tried = tuple(_outcomes(profile, one, characteristic.uuid))
             if _judged(tried)[0] is not Result.REJECT:
                 outcomes = tried

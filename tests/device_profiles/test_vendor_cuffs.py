@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside_profiles.bluetooth import ihealth_kn550, lepu_bp2w, microlife_bp3gy1, omron_hem, yonker_cuff
-from bedside_profiles.bluetooth.omron_hem import ANSWERS, OmronFrame, OmronListener
+from bedside_profiles.bluetooth import ihealth_kn550, lepu_bp2w, microlife_bp3gy1, omron_frame, omron_hem, yonker_cuff
+from bedside_profiles.bluetooth.omron_frame import ANSWERS, OmronFrame
+from bedside_profiles.bluetooth.omron_hem import OmronListener
 from bedside_profiles.bluetooth.omron_record import BIG_14, LITTLE_14, LITTLE_16, OmronRecord
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.lepu import FROM_HUB, LepuFrame
@@ -115,7 +116,7 @@ def big_block() -> bytes:
         OmronRecord(120 + step, 80, 60 + step, datetime(2026, 3, 1 + step, 8, 30)).to_bytes(big_endian=True)  # noqa: DTZ001
         for step in range(4)
     )
-    return OmronFrame(omron_hem.READ_ANSWER, 0x2AC, records).to_bytes()
+    return OmronFrame(omron_frame.READ_ANSWER, 0x2AC, records).to_bytes()
 
 
 def pieces_of(frame: bytes) -> list[tuple[str, bytes]]:
@@ -146,7 +147,7 @@ def test_a_piece_that_is_lost_costs_its_frame_and_no_other() -> None:
 def test_on_a_single_channel_a_frame_without_its_end_does_not_take_the_next_one_with_it() -> None:
     listener = OmronListener(LITTLE_14)
     frame = OmronFrame(
-        omron_hem.READ_ANSWER, 0x2E8, OmronRecord(120, 80, 60, None).to_bytes(big_endian=False)
+        omron_frame.READ_ANSWER, 0x2E8, OmronRecord(120, 80, 60, None).to_bytes(big_endian=False)
     ).to_bytes()
     outcomes = (*listener.feed(ANSWERS[0], frame[:9]), *listener.feed(ANSWERS[0], frame))
     assert isinstance(outcomes[0], DecodeError)
@@ -202,12 +203,16 @@ def test_a_model_that_is_not_known_makes_no_value() -> None:
 def test_settings_are_not_taken_for_records() -> None:
     data = OmronRecord(120, 80, 60, datetime(2026, 3, 1, 8, 30)).to_bytes(big_endian=False)  # noqa: DTZ001
     for address in (0x260, 0x2A4, 0x2E8 + 1, 0x2E8 - 14):
-        frame = OmronFrame(omron_hem.READ_ANSWER, address, data).to_bytes()
+        frame = OmronFrame(omron_frame.READ_ANSWER, address, data).to_bytes()
         assert read(OmronListener(LITTLE_14).feed(ANSWERS[0], frame)) == []
 
 
 def test_the_commands_of_a_session_are_sound_frames() -> None:
-    for command, name in ((omron_hem.start(), "start"), (omron_hem.read(0x2AC, 56), "read"), (omron_hem.end(), "end")):
+    for command, name in (
+        (omron_frame.start(), "start"),
+        (omron_frame.read(0x2AC, 56), "read"),
+        (omron_frame.end(), "end"),
+    ):
         facts = {fact.name: fact.value for fact in omron_hem.decode_command(command).facts}
         assert facts["type_name"] == name
 

@@ -6,9 +6,10 @@ from bedside_profiles.profile import Decoded, Fact, Service, sig_uuid
 
 NAME = "bluetooth.device_information"
 SERVICE = sig_uuid(0x180A)
+MODEL_NUMBER = sig_uuid(0x2A24)
 
 TEXTS = {
-    sig_uuid(0x2A24): "model_number",
+    MODEL_NUMBER: "model_number",
     sig_uuid(0x2A25): "serial_number",
     sig_uuid(0x2A26): "firmware_revision",
     sig_uuid(0x2A27): "hardware_revision",

@@ -1,16 +1,18 @@
 """Omron HEM cuffs: the hub reads the cuff's memory over a service of Omron's own; each answer is one block of it.
 
-A frame is a length, a type (2 bytes; 8100 answers a read), an address (2, big-endian), the number of bytes, those
-bytes, 00, and a byte that makes the XOR of the whole frame 0. Older cuffs spread a frame in pieces of 16 bytes over
-four characteristics, padded with zeros: they are joined in the order of the channels and cut to the length.
+Older cuffs spread a frame (`omron_frame`) in pieces of 16 bytes over four characteristics, padded with zeros: they are
+joined in the order of the channels and cut to the length.
 
-What the blocks hold is `omron_record`'s. Each order of the records is a profile of its own; a cuff whose model is not
-known gives frames and no value.
+What the blocks hold is `omron_record`'s, where they lie `omron_memory`'s. Each order of the records is a profile of its
+own, for captures; a cuff that says its model is understood by that. A cuff whose model is not known gives frames and no
+value.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from bedside_profiles.bluetooth.device_information import MODEL_NUMBER
+from bedside_profiles.bluetooth.omron_frame import ANSWERS, COMMANDS, KIND_NAMES, READ_ANSWER, OmronFrame
+from bedside_profiles.bluetooth.omron_memory import UNLOCK, Memory, OmronConversation, memory_of
 from bedside_profiles.bluetooth.omron_record import (
     BIG_14,
     LITTLE_14,
@@ -29,79 +31,9 @@ from bedside_profiles.readings import Measurement, Metric, Quality
 SERVICE = "0000fe4a-0000-1000-8000-00805f9b34fb"
 """Of the models since about 2019. Older ones have the same characteristics in `OLDER_SERVICE`."""
 OLDER_SERVICE = "ecbe3980-c9a2-11e1-b1bd-0002a5d5c51b"
-ANSWERS = (
-    "49123040-aee8-11e1-a74d-0002a5d5c51b",
-    "4d0bf320-aee8-11e1-a0d9-0002a5d5c51b",
-    "5128ce60-aee8-11e1-b84b-0002a5d5c51b",
-    "560f1420-aee8-11e1-8184-0002a5d5c51b",
-)
-COMMANDS = (
-    "db5b55e0-aee7-11e1-965e-0002a5d5c51b",
-    "e0b8a060-aee7-11e1-92f4-0002a5d5c51b",
-    "0ae12b00-aee8-11e1-a192-0002a5d5c51b",
-    "10e1ba60-aee8-11e1-89e5-0002a5d5c51b",
-)
-
-_FRAME_BYTES = 8
-READ_ANSWER = 0x8100
-_KINDS = {
-    0x0000: "start",
-    0x0100: "read",
-    0x01C0: "write",
-    0x0F00: "end",
-    0x8000: "started",
-    READ_ANSWER: "read",
-    0x81C0: "written",
-    0x8F00: "ended",
-}
 
 _MEMBERS = frozenset({Metric.SYSTOLIC_PRESSURE, Metric.DIASTOLIC_PRESSURE, Metric.PULSE_RATE})
 _QUALITIES = frozenset({Quality.IRREGULAR_PULSE, Quality.MOTION, Quality.CUFF_LOOSE, Quality.LOW_BATTERY})
-
-
-@dataclass(frozen=True, slots=True)
-class OmronFrame:
-    """One frame of either direction. `kind` has 16 bits."""
-
-    kind: int
-    address: int = 0
-    data: bytes = b""
-
-    @classmethod
-    def from_bytes(cls, frame: bytes) -> "OmronFrame":
-        """Exactly one frame, without padding. Raises `DecodeError`."""
-        if len(frame) < _FRAME_BYTES or frame[0] != len(frame):
-            raise DecodeError(NAME, f"a frame of {len(frame)} bytes says {frame[0] if frame else 0}", frame)
-        if _xor(frame):
-            raise DecodeError(NAME, "the XOR of the frame is not 0", frame)
-        kind, address = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
-        data = frame[6:-2]
-        # The other kinds say in this place how many bytes they are about.
-        if kind == READ_ANSWER and frame[5] != len(data):
-            raise DecodeError(NAME, f"{frame[5]} bytes announced, {len(data)} there", frame)
-        return cls(kind, address, data)
-
-    def to_bytes(self) -> bytes:
-        """The frame. Raises `EncodeError`."""
-        try:
-            body = (
-                bytes((len(self.data) + _FRAME_BYTES,))
-                + self.kind.to_bytes(2, "big")
-                + self.address.to_bytes(2, "big")
-                + bytes((len(self.data),))
-                + self.data
-                + b"\0"
-            )
-        except (ValueError, OverflowError) as error:
-            raise EncodeError(str(error)) from error
-        return body + bytes((_xor(body),))
-
-
-def _xor(data: bytes) -> int:
-    total = 0
-    for byte in data:
-        total ^= byte
-    return total
 
 
 class OmronListener:
@@ -109,6 +41,7 @@ class OmronListener:
 
     def __init__(self, layout: Layout | None) -> None:
         self._layout = layout
+        self._memory: Memory | None = None
         self._pieces: dict[int, list[bytes]] = {}
         self._several_channels = False
 
@@ -117,6 +50,10 @@ class OmronListener:
         try:
             if not characteristic:
                 return self._block(payload)
+            if characteristic == MODEL_NUMBER:
+                return self._model(payload)
+            if characteristic == UNLOCK:
+                return (Decoded(facts=(Fact("unlock", payload.hex()),)),)
             if characteristic not in ANSWERS:
                 return (DecodeError(NAME, f"no measurement characteristic: {characteristic}", payload),)
             if not payload:
@@ -128,6 +65,13 @@ class OmronListener:
     def rest(self) -> Decoded | DecodeError | None:
         """See `profile.Listener`."""
         return self._incomplete() if self._pieces else None
+
+    def _model(self, said: bytes) -> tuple[Decoded, ...]:
+        """What the cuff says of itself is believed before what somebody said of it."""
+        self._memory = memory_of(said)
+        if self._memory is not None:
+            self._layout = self._memory.layout
+        return (Decoded(facts=(Fact("model", said.split(b"\0")[0].decode("ascii", "replace")),)),)
 
     def _piece(self, channel: int, payload: bytes) -> tuple[Decoded | DecodeError, ...]:
         self._several_channels |= channel > 0
@@ -167,12 +111,12 @@ class OmronListener:
     def _frame(self, frame: OmronFrame) -> tuple[Decoded | DecodeError, ...]:
         facts = [
             Fact("type", f"{frame.kind:04x}"),
-            Fact("type_name", _KINDS.get(frame.kind, "unknown")),
+            Fact("type_name", KIND_NAMES.get(frame.kind, "unknown")),
             Fact("address", frame.address),
             Fact("length", len(frame.data)),
         ]
         layout = self._layout
-        if layout is None or frame.kind != READ_ANSWER or not layout.holds_records(frame.address, len(frame.data)):
+        if layout is None or frame.kind != READ_ANSWER or not self._holds_records(layout, frame):
             return (Decoded(facts=(*facts, Fact("data", frame.data.hex()), *_clock_facts(frame.data))),)
         outcomes: list[Decoded | DecodeError] = [Decoded(facts=tuple(facts))]
         for at in range(0, len(frame.data), layout.record_bytes):
@@ -182,8 +126,13 @@ class OmronListener:
                 outcomes.append(error)
                 continue
             if record is not None:
-                outcomes.append(record.decoded())
+                user = None if self._memory is None else self._memory.user_at(frame.address + at)
+                outcomes.append(record.decoded(user))
         return tuple(outcomes)
+
+    def _holds_records(self, layout: Layout, frame: OmronFrame) -> bool:
+        where = layout.holds_records if self._memory is None else self._memory.holds
+        return where(frame.address, len(frame.data))
 
     def _block(self, block: bytes) -> tuple[Decoded, ...]:
         facts = _clock_facts(block)
@@ -210,26 +159,10 @@ def decode_command(written: bytes) -> Decoded:
     return Decoded(
         facts=(
             Fact("type", f"{frame.kind:04x}"),
-            Fact("type_name", _KINDS.get(frame.kind, "unknown")),
+            Fact("type_name", KIND_NAMES.get(frame.kind, "unknown")),
             Fact("address", frame.address),
         )
     )
-
-
-def start() -> bytes:
-    """The command that begins a session."""
-    return bytes.fromhex("0800000000100018")
-
-
-def read(address: int, count: int) -> bytes:
-    """The command that reads `count` bytes of the memory, at most 56."""
-    body = bytes((_FRAME_BYTES, 0x01, 0x00)) + address.to_bytes(2, "big") + bytes((count, 0))
-    return body + bytes((_xor(body),))
-
-
-def end() -> bytes:
-    """The command that ends a session; a cuff that does not hear it shows an error."""
-    return bytes.fromhex("080f000000000007")
 
 
 def _encode(layout: Layout) -> Callable[[str, Sequence[Measurement]], bytes]:
@@ -271,16 +204,29 @@ def _profile(
         name=NAME + suffix,
         label=label,
         service_uuid=services[0],
-        characteristics=tuple([Characteristic(uuid, Transfer.NOTIFY, required=uuid == ANSWERS[0]) for uuid in ANSWERS]),
+        characteristics=tuple(
+            [Characteristic(uuid, Transfer.NOTIFY, required=uuid == ANSWERS[0]) for uuid in (*ANSWERS, UNLOCK)]
+        ),
         listen=lambda: OmronListener(layout),
         encode=_encode_nothing if layout is None else _encode(layout),
         silence_seconds=None,
         names=(*(f"hem-{model}" for model in models.split()), *words),
         commands=COMMANDS,
+        converse=None if older else OmronConversation,
+        reads_first=(MODEL_NUMBER,),
         decode_command=decode_command,
         also_services=services[1:],
     )
 
+
+BIG_ENDIAN = _profile(
+    "_big_endian",
+    "Omron cuff, diastolic pressure first (HEM-7600T, HEM-7322T, HEM-6232T and their kin)",
+    BIG_14,
+    "6161t 6231t 6232t 6233t 7136t 7138jt 7138t 7139t 7270c 7271l 7271p 7271t 7280t 7281t 7282t 7321t 7322t 7325t"
+    " 7511t 7530t 7600t 8630t 8732k 8732t",
+    older=True,
+)
 
 PROFILES = (
     _profile(
@@ -298,13 +244,6 @@ PROFILES = (
         " 7342t 7343t 7344jt 7344t 7346t 7347t 7349t 7361t 7376t1 7377t1 7380t 7381t1 7382t1 7383t1 7384t1 7385t1"
         " 7386t1 7387t1 7388t1 7389t1",
     ),
-    _profile(
-        "_big_endian",
-        "Omron cuff, diastolic pressure first (HEM-7600T, HEM-7322T, HEM-6232T and their kin)",
-        BIG_14,
-        "6161t 6231t 6232t 6233t 7136t 7138jt 7138t 7139t 7270c 7271l 7271p 7271t 7280t 7281t 7282t 7321t 7322t 7325t"
-        " 7511t 7530t 7600t 8630t 8732k 8732t",
-        older=True,
-    ),
+    BIG_ENDIAN,
     _profile("", "Omron cuff of a model that is not known", None, "", words=("omron",)),
 )

@@ -104,8 +104,8 @@ class OmronRecord:
         except ValueError as error:
             raise EncodeError(str(error)) from error
 
-    def decoded(self) -> Decoded:
-        """The measurement."""
+    def decoded(self, user: int | None = None) -> Decoded:
+        """The measurement; `user` is whose part of the memory it stood in, where the cuff has several."""
         quality = [
             name
             for name, said in (
@@ -118,7 +118,7 @@ class OmronRecord:
         ]
         if self.taken is None:
             quality.append(Quality.DEVICE_CLOCK_UNSET)
-        members = Members(Modality.SPOT, quality=quality, device_time=self.taken)
+        members = Members(Modality.SPOT, quality=quality, device_time=self.taken, device_user=user)
         members.add_pressures(float(self.systolic), float(self.diastolic))
         members.add(Metric.PULSE_RATE, float(self.pulse_bpm))
         return members.decoded()

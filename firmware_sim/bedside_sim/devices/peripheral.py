@@ -21,6 +21,7 @@ from bumble.profiles.device_information_service import DeviceInformationService
 from bumble.transport.common import AsyncPipeSink
 
 from bedside_profiles.bluetooth import battery_service
+from bedside_profiles.bluetooth.device_information import MODEL_NUMBER
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import BleProfile, Transfer, sig_uuid
 from bedside_profiles.readings import Measurement
@@ -91,8 +92,10 @@ class Peripheral:
         further_services: Sequence[Service] = (),
         heeds: Mapping[str, Heed] | None = None,
         shows: Mapping[str, Callable[[], bytes]] | None = None,
+        model_number: str | None = None,
     ) -> None:
-        """`heeds` are the characteristics that a hub may write, `shows` those that it may read."""
+        """`heeds` are the characteristics that a hub may write, `shows` those that it may read, `model_number` what it
+        says of itself in its Device Information: the profile's name, where nobody asks for it."""
         self.device_id = device_id
         self.profile = profile
         self.address = address
@@ -106,6 +109,7 @@ class Peripheral:
         self._works: set[asyncio.Task[object]] = set()
         self._listener = profile.listen()
         self._shows = shows or {}
+        self._model_number = model_number or profile.name
         self._told: set[tuple[tuple[Measurement, ...], int | None]] = set()
         self._controller = VirtualController(device_id, link=air)
         self._controller.random_address = hci.Address(address)
@@ -118,7 +122,7 @@ class Peripheral:
         )
         self._device.add_services(
             [
-                DeviceInformationService(manufacturer_name="Bedside simulator", model_number=profile.name),
+                DeviceInformationService(manufacturer_name="Bedside simulator", model_number=self._model_number),
                 Service(_uuid(profile.service_uuid), list(self._characteristics.values())),
                 Service(_uuid(battery_service.SERVICE), [self._battery_level()]),
                 *further_services,
@@ -189,7 +193,9 @@ class Peripheral:
         """What it says on this connection, heard as a hub hears it."""
         self._listener = self.profile.listen()
         for uuid in self.profile.reads_first:
-            if uuid in self._shows:
+            if uuid == MODEL_NUMBER:
+                self._listener.feed(uuid, self._model_number.encode())
+            elif uuid in self._shows:
                 self._listener.feed(uuid, self._shows[uuid]())
 
     def _write_down(self, members: tuple[Measurement, ...], stamp: Stamp) -> None:

@@ -14,6 +14,7 @@ from bedside_profiles.bluetooth import (
     o2ring,
     o2ring_s,
     omron_hem,
+    omron_memory,
     omron_record,
     pc60fw,
     sanitas_sbf70,
@@ -48,6 +49,7 @@ from bedside_sim.devices.vendor_scripts import (
     KeptAlive,
     KnMemory,
     MicrolifeMemory,
+    OmronMemory,
     Polled,
     Sp10Memory,
     Speaks,
@@ -126,7 +128,9 @@ def _breath(_vitals: Vitals, number: int) -> Mapping[Metric, float]:
     }
 
 
-def _vendor(profile_name: str, script: Callable[[], Script]) -> Callable[[Place], Player]:
+def _vendor(
+    profile_name: str, script: Callable[[], Script], *, model_number: str | None = None
+) -> Callable[[Place], Player]:
     def play(place: Place) -> Player:
         profile = next(one for one in CATALOGUE if one.name == profile_name)
         assert isinstance(profile, BleProfile)  # noqa: S101 - the table below names no other
@@ -138,9 +142,17 @@ def _vendor(profile_name: str, script: Callable[[], Script]) -> Callable[[Place]
             device_id=place.device_id,
             name=f"Sim {profile.label}"[:20],
             address=place.address,
+            model_number=model_number,
         )
 
     return play
+
+
+def _omron(profile_name: str, model: str) -> RadioKind:
+    memory = omron_memory.memory_of(model.encode())
+    assert memory is not None  # noqa: S101 - the table below names no other
+    play = _vendor(profile_name, lambda: OmronMemory([], memory), model_number=model)
+    return RadioKind(checked(pressure), play, keeps=True)
 
 
 def _speaks(profile: BleProfile) -> Callable[[Place], Player]:
@@ -255,12 +267,10 @@ KINDS: Mapping[str, RadioKind] = {
     "bluetooth.o2ring_s": RadioKind(
         _RING_S_VALUES, _vendor("bluetooth.o2ring_s", lambda: Polled(o2ring_s.PROFILE, _ring_s))
     ),
-    # No hub asks an Omron for its memory yet: these say a record by themselves, as a real one does not.
-    **{
-        one.name: RadioKind(checked(pressure), _speaks(one))
-        for one in omron_hem.PROFILES
-        if one.name != omron_record.NAME
-    },
+    "bluetooth.omron_hem_14": _omron("bluetooth.omron_hem_14", "HEM-7146T2-EBK"),
+    "bluetooth.omron_hem_16": _omron("bluetooth.omron_hem_16", "HEM-7155T-MW"),
+    # No hub asks the older ones for their memory: this one says a record by itself, as a real one does not.
+    omron_hem.BIG_ENDIAN.name: RadioKind(checked(pressure), _speaks(omron_hem.BIG_ENDIAN)),
     "bluetooth.pc60fw": RadioKind(streamed(_oximetry_with_perfusion), _speaks(pc60fw.PROFILE)),
     "bluetooth.sanitas_sbf70": RadioKind(checked(_weight, has_time=False), _speaks(sanitas_sbf70.PROFILE)),
     "bluetooth.yonker_cuff": RadioKind(checked(pressure), _speaks(yonker_cuff.PROFILE)),

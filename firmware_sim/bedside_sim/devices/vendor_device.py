@@ -48,6 +48,7 @@ class VendorDevice(Peripheral):
         name: str,
         address: str,
         silent_after: int | None = None,
+        model_number: str | None = None,
     ) -> None:
         """`silent_after` so many commands it sleeps: it answers nothing more, and its link ends."""
         super().__init__(
@@ -58,6 +59,7 @@ class VendorDevice(Peripheral):
             name=name,
             address=address,
             heeds=dict.fromkeys(profile.commands or (profile.characteristics[0].uuid,), self._heed),
+            model_number=model_number,
         )
         self.commands: list[bytes] = []
         self.ends_the_link = False

@@ -5,11 +5,21 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from bedside_profiles.bluetooth import contec_cms50d_bt, contec_sp10, ihealth_kn550, lepu_bp2w, microlife_bp3gy1
+from bedside_profiles.bluetooth import (
+    contec_cms50d_bt,
+    contec_sp10,
+    ihealth_kn550,
+    lepu_bp2w,
+    microlife_bp3gy1,
+    omron_frame,
+)
 from bedside_profiles.bluetooth.contec_sp10 import SpirometryRecord
 from bedside_profiles.bluetooth.ihealth_kn550 import KnRecord
 from bedside_profiles.bluetooth.lepu_bp2w import Bp2Record
 from bedside_profiles.bluetooth.microlife_bp3gy1 import MicrolifeRecord
+from bedside_profiles.bluetooth.omron_frame import ENDED, READ_ANSWER, STARTED, OmronFrame
+from bedside_profiles.bluetooth.omron_memory import Memory
+from bedside_profiles.bluetooth.omron_record import OmronRecord
 from bedside_profiles.lepu import LepuFrame
 from bedside_profiles.profile import BleProfile
 from bedside_profiles.readings import Measurement, Metric
@@ -115,6 +125,54 @@ class MicrolifeMemory(_Memory[MicrolifeRecord]):
 
     def _record(self, measured: Sequence[Measurement]) -> MicrolifeRecord:
         return MicrolifeRecord(*_pressures(measured), _taken(measured))
+
+
+class OmronMemory(_Memory[OmronRecord]):
+    """An Omron cuff of one channel: its memory is read by address, once a session was begun.
+
+    `errors` counts the sessions that nobody ended: a real one then shows an error to its owner.
+    """
+
+    _READ, _END = 0x0100, 0x0F00
+
+    def __init__(self, records: Sequence[OmronRecord], memory: Memory) -> None:
+        super().__init__(records)
+        self.errors = 0
+        self.others: list[OmronRecord] = []
+        """Of the second user."""
+        self._memory = memory
+        self._is_begun = False
+
+    def connected(self) -> None:
+        """See `vendor_device.Script`."""
+        self.errors += self._is_begun
+        self._is_begun = False
+
+    def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
+        """See `vendor_device.Script`."""
+        asked = OmronFrame.from_bytes(command)
+        if command == omron_frame.start():
+            self._is_begun = True
+            return (OmronFrame(STARTED).to_bytes(),)
+        if not self._is_begun:
+            return ()
+        if asked.kind == self._READ:
+            return (OmronFrame(READ_ANSWER, asked.address, self._block(asked.address, command[5])).to_bytes(),)
+        self._is_begun = asked.kind != self._END
+        return () if self._is_begun else (OmronFrame(ENDED).to_bytes(),)
+
+    def _block(self, address: int, count: int) -> bytes:
+        layout = self._memory.layout
+        space = bytearray(b"\xff" * 0x10000)
+        for (first, most), records in zip(self._memory.areas, (self.records, self.others), strict=False):
+            for place, record in enumerate(records):
+                at = first + place % most * layout.record_bytes
+                kept = record.to_bytes(big_endian=layout.big_endian).ljust(layout.record_bytes, b"\0")
+                space[at : at + layout.record_bytes] = kept
+        return bytes(space[address : address + count])
+
+    def _record(self, measured: Sequence[Measurement]) -> OmronRecord:
+        return OmronRecord(*_pressures(measured), _taken(measured))
 
 
 class Bp2wMemory(_Memory[Bp2Record]):
