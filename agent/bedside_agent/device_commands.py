@@ -15,7 +15,7 @@ from rich.table import Table
 from bedside_agent import decode_command, health, settings
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.collect.devices import DeviceEntry
-from bedside_agent.device_search import kind_text, search
+from bedside_agent.device_search import kind_text, plugged_in, plugged_table, search
 from bedside_agent.device_settings import remove_device
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
@@ -39,13 +39,20 @@ Seconds = Annotated[float, typer.Option(min=1, max=600, help="How long at most."
 
 @app.command("scan")
 def scan(seconds: Seconds = 10, state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
-    """Every Bluetooth device that can be heard now: what it may be, how well, and whether the hub reads it.
+    """Every Bluetooth device that can be heard now: what it may be, how well, and whether the hub reads it; and every
+    serial adapter that is plugged in.
 
     bedside-agent device scan --seconds 20
     """
+    entries = settings.load(state).device if (state / settings.FILE).exists() else ()
+    adapters = plugged_in(entries)
+    if adapters and not as_json:
+        Console().print(plugged_table(adapters))
     found = search(state, seconds, quietly=as_json)
     if as_json:
-        print_json(found)
+        print_json(
+            [{"transport": "bluetooth", **one} for one in found] + [{"transport": "serial", **one} for one in adapters]
+        )
 
 
 @app.command("list")

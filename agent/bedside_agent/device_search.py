@@ -1,8 +1,11 @@
-"""Looking for devices from a terminal: through the running agent, which has the radio, or with the radio itself."""
+"""Looking for devices from a terminal: through the running agent, which has the radio, or with the radio itself.
+
+Serial adapters are looked up in the kernel's own tree: no device behind one is spoken to.
+"""
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import aclosing, closing
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from bedside_agent.health import NotRunningError, Report
 from bedside_agent.operations import SCAN, scanning
 from bedside_agent.radio.central import RadioError
 from bedside_agent.radio.choice import open_central
+from bedside_agent.serial import usb
 from bedside_agent.terminal import escaped
 from bedside_profiles.catalogue import profile_named
 
@@ -56,6 +60,38 @@ def search(
             if enough(latest):
                 break
     return latest
+
+
+def plugged_in(entries: Iterable[DeviceEntry], *, sysfs: Path = usb.SYSFS) -> list[Report]:
+    """Every USB serial adapter: its `usb_id` for `device add`, its terminal, and which of the devices it is here."""
+    entries = tuple(entries)
+    return [
+        {
+            "usb_id": str(one),
+            "terminal": str(usb.DEVICE_NODES / one.name),
+            "device_id": next((entry.device_id for entry in entries if _is_at(entry, one)), None),
+        }
+        for one in usb.adapters(sysfs)
+    ]
+
+
+def _is_at(entry: DeviceEntry, adapter: usb.Adapter) -> bool:
+    if entry.usb_id is not None:
+        return usb.UsbId.from_text(entry.usb_id).is_met_by(adapter)
+    return entry.port == str(usb.DEVICE_NODES / adapter.name)
+
+
+def plugged_table(adapters: list[Report]) -> Table:
+    """What is plugged in, for a person."""
+    table = Table(
+        caption="A new one: bedside-agent device add NAME --usb-id … --profile serial.…",
+        caption_justify="left",
+    )
+    for name in ("USB serial adapter", "terminal", "here"):
+        table.add_column(name, overflow="fold")
+    for one in adapters:
+        table.add_row(escaped(one["usb_id"]), one["terminal"], escaped(one["device_id"] or "—"))
+    return table
 
 
 def found_table(found: list[Report]) -> Table:

@@ -98,7 +98,7 @@ async def test_a_scan_tells_known_from_unknown_with_and_without_an_agent(state: 
     else:
         found = await asked(state, "device", "scan", "--seconds", "3")
         _, table, _ = await typed(state, "device", "scan", "--seconds", "3")
-    by_address = {one["address"]: one for one in found}
+    by_address = {one["address"]: one for one in found if one["transport"] == "bluetooth"}
     assert by_address[OURS]["profiles"] == ["bluetooth.pulse_oximeter"]
     assert by_address[OURS]["device_id"] is None
     assert (by_address[UNKNOWN]["profiles"], by_address[UNKNOWN]["service_uuids"]) == ([], [FITNESS_MACHINE])
