@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bluez.bus import set_powered
-from tests.support.bluez.radio import faulty_bluez, killable_bluez
+from tests.support.bluez.radio import bluez_central, faulty_bluez, killable_bluez
 from tests.support.clock import NOON_MS, ManualClock
 from tests.support.readings import alarm, reading
 from tests.support.sessions import Recorder, Told
@@ -47,7 +47,7 @@ from bedside_profiles.readings import ClockQuality, Metric
 from bedside_profiles.wire.status import LinkState
 from bedside_profiles.wire.topics import UpLane
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
-from bedside_sim.radio import Air
+from bedside_sim.radio import AdapterServer, Air
 
 BUSY = RadioBusyError("connect: InProgress")
 GONE = RadioUnavailableError("no adapter")
@@ -338,6 +338,29 @@ async def test_a_dead_bluetoothd_is_asked_to_be_started_again(
         ]
         assert tried[-1] == "works bluez"
     await central.close()
+
+
+async def test_an_adapter_whose_object_is_gone_climbs_the_ladder_too(
+    air: Air, oximeter: PulseOximeter, store: Store, tmp_path: Path, hurried: None
+) -> None:
+    """UnknownObject, in D-Bus's words: bluetoothd lives, and its adapter is there no more until it is started again."""
+    async with (
+        bluez_central(air) as (central, server),
+        mended(central, store, tmp_path / "requests") as (told, requests, _),
+        reading_of(central) as (session, ear),
+    ):
+        await heard(oximeter, session, ear)
+        port = server.port
+        await server.stop()
+        await until(lambda: (requests / RESTART_REQUEST).exists(), 20)
+        again = await AdapterServer.start(air, port)
+        (requests / RESTART_REQUEST).unlink()
+        await heard(oximeter, session, ear)
+        await until(lambda: any(said.startswith("works") for said in told))
+        tried = [said.split()[1] for said in told if said.startswith("repair ")]
+        assert tried[:3] == [Rung.RESTART_SCAN, Rung.POWER_CYCLE, Rung.RESTART_SERVICE]
+        assert any(said.startswith("repair_failed power_cycle") for said in told)
+        await again.stop()
 
 
 async def test_a_power_cycle_without_bluez_begins_anew_with_the_controller(
