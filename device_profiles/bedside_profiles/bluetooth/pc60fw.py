@@ -13,6 +13,7 @@ from bedside_profiles.crc8 import crc8_maxim
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.framing import FrameListener, Framing
 from bedside_profiles.members import Members, holding, steps_of
+from bedside_profiles.numbers import Special
 from bedside_profiles.profile import BleProfile, Characteristic, Decoded, EncodeError, Fact, NoReading, Transfer
 from bedside_profiles.readings import Measurement, Metric, Modality
 
@@ -26,6 +27,8 @@ _OXIMETER, _DEVICE = 0x0F, 0xF0
 _VALUES, _WAVE, _WORK = 0x01, 0x02, 0x21
 _DEVICE_NAME, _SERIAL, _BATTERY = 0x01, 0x02, 0x03
 _OFF, _SEARCHING = 0x02, 0x04
+_NO_PULSE = 0xFF
+"""Above what it measures (240); 127 % is no saturation either."""
 _LONGEST_BODY_BYTES = 64
 _LAST_BYTE = 0xC0
 """Stands behind the status in every captured frame."""
@@ -107,7 +110,8 @@ def _values(record: Pc60Record) -> Decoded:
         reason = NoReading.SENSOR_OFF
     elif record.status & _SEARCHING:
         reason = NoReading.NOT_A_NUMBER
-    members.add_oximetry(float(record.spo2), float(record.pulse_bpm), record.perfusion / 10, reason=reason)
+    pulse = Special.NAN if record.pulse_bpm == _NO_PULSE else float(record.pulse_bpm)
+    members.add_oximetry(float(record.spo2), pulse, record.perfusion / 10, reason=reason)
     return members.decoded(Fact("status", record.status))
 
 
