@@ -181,6 +181,7 @@ class Station:
             known=lambda: Known(self._sink.position(entry.device_id), *entry.consent),
             local_time=self._local_time,
             slots=self._slots,
+            pairing=entry.radio_pairing(),
         )
 
     def _moment(self) -> Moment:

@@ -54,11 +54,15 @@ class RefusedError(Exception):
 
 
 class Bonding(PairingDelegate):
-    """How a device answers a hub that wants a bond: it counts the `attempts`, and refuses unless it `is_willing`."""
+    """How a device answers a hub that wants a bond: it counts the `attempts`, and refuses unless it `is_willing`.
+
+    One that has a passkey makes no bond without it, and counts how often it was `asked_for` it.
+    """
 
     def __init__(self, passkey: int | None) -> None:
         super().__init__(self.NO_OUTPUT_NO_INPUT if passkey is None else self.DISPLAY_OUTPUT_ONLY)
         self.attempts = 0
+        self.asked_for = 0
         self.is_willing = True
         self._passkey = passkey
 
@@ -67,8 +71,13 @@ class Bonding(PairingDelegate):
         self.attempts += 1
         return self.is_willing
 
+    async def confirm(self, auto: bool = False) -> bool:
+        """Whether a bond is made without a passkey."""
+        return self._passkey is None
+
     async def generate_passkey(self) -> int:
         """What stands on its label."""
+        self.asked_for += 1
         return self._passkey or 0
 
 
@@ -135,7 +144,7 @@ class Peripheral:
         self._device.advertising_data = named if len(named) <= MOST_ADVERTISED else bytes(AdvertisingData(said))
 
     def secure(self, *, passkey: int | None = None) -> None:
-        """Before `start`: whoever wants to subscribe needs a bond, made with the `passkey` or without."""
+        """Before `start`: whoever wants to subscribe needs a bond, made with the `passkey` or, if None, without."""
         for wanted in self._characteristics.values():
             for attribute in self._device.gatt_server.attributes[wanted.handle - 1 : wanted.end_group_handle]:
                 if attribute.type == GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR:
