@@ -37,14 +37,24 @@ class BondCare:
         self._pair_seconds = pair_seconds
         self._removed = False
         self._is_fresh = False
+        self._had_bond: bool | None = None
 
-    def connecting(self) -> None:
+    async def connecting(self, found: Found) -> None:
         """A connection begins."""
         self._is_fresh = False
+        self._had_bond = None
+        if self.pairing.is_allowed:
+            with contextlib.suppress(RadioError):
+                self._had_bond = await self._central.is_bonded(found)
 
-    def connected(self) -> None:
-        """The device is read: whatever bond there is serves."""
+    async def connected(self, link: Link) -> None:
+        """The device is read: whatever bond there is serves. One that the radio made by itself is told now."""
         self._removed = False
+        if self._had_bond is False and not self._is_fresh:
+            with contextlib.suppress(RadioError):
+                if await link.is_bonded(timeout_seconds=self._call_seconds):
+                    self._is_fresh = True
+                    self._teller.paired()
 
     async def forget_if_wanted(self, found: Found) -> bool:
         """Whether the hub's half was forgotten on demand; the device must be found again then. Raises `RadioError`."""
@@ -90,5 +100,5 @@ class BondCare:
             bonded=bonded,
             may_pair=self.pairing.is_allowed,
             removed=self._removed,
-            fresh=self._is_fresh,
+            fresh=self._is_fresh or (bonded and self._had_bond is False),
         )

@@ -233,7 +233,7 @@ class RadioSession:
             lost.set()
             news.set()
 
-        self._bond.connecting()
+        await self._bond.connecting(found)
         link = await self._central.connect(
             found, on_lost, timeout_seconds=timing.connect_seconds, pairing=self._bond.pairing
         )
@@ -243,7 +243,7 @@ class RadioSession:
             await self._read_first(link)
             streams = await self._subscribe_all(link)
             self.link, self.last_error = LinkState.CONNECTED, None
-            self._bond.connected()
+            await self._bond.connected(link)
             if not self._is_told:
                 self._is_told = True
                 self._teller.connected()

@@ -11,7 +11,7 @@ from bumble.device import Advertisement, Connection, Peer
 from bumble.gatt import GATT_GENERIC_ACCESS_SERVICE
 from bumble.keys import KeyStore
 from bumble.pairing import PairingConfig
-from dbus_fast import Variant
+from dbus_fast import DBusError, Variant
 from dbus_fast.annotations import DBusBool, DBusDict, DBusInt16, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 from tests.support.bluez.gatt import CALLER, READ, GattCharacteristic, GattDescriptor, GattService, Strings, uuid_text
@@ -105,6 +105,16 @@ class RemoteDevice(ServiceInterface):
             raise refusal("AuthenticationFailed", "Authentication Failed") from error
         self._bonded = True
         self.emit_properties_changed({"Paired": True, "Bonded": True})
+
+    async def secured(self) -> bool | None:
+        """See `gatt.Secure`; the default agent is asked, as by the kernel."""
+        if self._bonded:
+            return None
+        try:
+            await self.pair_for(None)
+        except DBusError:
+            return False
+        return True
 
     def hear(self, advertisement: Advertisement) -> None:
         """It advertises again."""
@@ -222,7 +232,7 @@ class RemoteDevice(ServiceInterface):
                 for characteristic in service.characteristics:
                     await characteristic.discover_descriptors()
                     path = f"{service_path}/char{characteristic.handle - 1:04x}"
-                    exported = GattCharacteristic(service_path, connection, characteristic)
+                    exported = GattCharacteristic(service_path, connection, characteristic, self.secured)
                     self._characteristics.append(exported)
                     self._add(path, exported)
                     for descriptor in characteristic.descriptors:

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 from bleak.assigned_numbers import gatt_char_props_to_strs
+from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID, BaseBumbleError
 from bumble.device import Connection
 from bumble.gatt import Characteristic
@@ -30,6 +31,11 @@ CALLER: ContextVar[str] = ContextVar("caller")
 READ = PropertyAccess.READ
 Strings = Annotated[list[str], DBusSignature("as")]
 
+Secure = Callable[[], Awaitable[bool | None]]
+"""Pair because a device asks for it; whether that was done. None: there is a bond already, which it does not count."""
+
+_ASK_FOR_A_BOND = frozenset({ErrorCode.INSUFFICIENT_AUTHENTICATION, ErrorCode.INSUFFICIENT_ENCRYPTION})
+
 _T = TypeVar("_T")
 
 
@@ -50,6 +56,20 @@ async def _answered(work: Awaitable[_T]) -> _T:
         raise not_connected() from None
     except BaseBumbleError as error:
         raise from_the_air(error) from error
+
+
+async def _end_of(connection: Connection) -> None:
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(_reason: int) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    connection.on(connection.EVENT_DISCONNECTION, end)
+    try:
+        await ended
+    finally:
+        connection.remove_listener(connection.EVENT_DISCONNECTION, end)
 
 
 class GattService(ServiceInterface):
@@ -76,11 +96,18 @@ class GattService(ServiceInterface):
 class GattCharacteristic(ServiceInterface):
     """See BlueZ's doc/org.bluez.GattCharacteristic.rst; AcquireNotify and AcquireWrite are not offered."""
 
-    def __init__(self, service_path: str, connection: Connection, characteristic: CharacteristicProxy[bytes]) -> None:
+    def __init__(
+        self,
+        service_path: str,
+        connection: Connection,
+        characteristic: CharacteristicProxy[bytes],
+        secure: Secure,
+    ) -> None:
         super().__init__("org.bluez.GattCharacteristic1")
         self._service_path = service_path
         self._connection = connection
         self._characteristic = characteristic
+        self._secure = secure
         self._value = b""
         self._subscribers: set[str] = set()
         self._busy = False
@@ -107,7 +134,7 @@ class GattCharacteristic(ServiceInterface):
         self._subscribers.add(caller)
         if len(self._subscribers) == 1:
             try:
-                await _answered(self._characteristic.subscribe(self._on_value))
+                await self._permitted(lambda: self._characteristic.subscribe(self._on_value))
             except DBusError:
                 self._subscribers.discard(caller)
                 self._characteristic.client.notification_subscribers.pop(self._characteristic.handle, None)
@@ -138,9 +165,28 @@ class GattCharacteristic(ServiceInterface):
             raise in_progress()
         self._busy = True
         try:
-            return await _answered(work())
+            return await self._permitted(work)
         finally:
             self._busy = False
+
+    async def _permitted(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What the device answers, once more after pairing if it asks for that: BlueZ and the kernel do so unasked.
+
+        When that fails, they leave the question unanswered for as long as the link stands (seen with 5.66).
+        """
+        try:
+            return await _answered(work())
+        except DBusError as refused:
+            cause = refused.__cause__
+            if not isinstance(cause, ATT_Error) or cause.error_code not in _ASK_FOR_A_BOND:
+                raise
+            done = await self._secure()
+            if done is None:
+                raise
+        if not done:
+            await _end_of(self._connection)
+            raise not_connected()
+        return await _answered(work())
 
     def _on_value(self, value: Any) -> None:
         self._value = bytes(value)
