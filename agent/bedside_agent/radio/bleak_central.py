@@ -155,6 +155,7 @@ class BleakCentral:
                 await self._calmly(link, timeout_seconds)
         except BaseException:
             self._links.discard(link)
+            link.end_pairing()
             raise
         finally:
             # What was heard says nothing of the time after the connection, or after an attempt that was in vain.

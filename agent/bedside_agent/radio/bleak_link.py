@@ -64,6 +64,10 @@ class Bonds(Protocol):
         """The device is about to be connected; `pairing` is what it may have. Raises nothing."""
         ...
 
+    def over(self, device: BLEDevice) -> None:
+        """Its connection has ended, or did not come about: it may not pair any more until it is expected again."""
+        ...
+
     async def is_bonded(self, device: BLEDevice) -> bool:
         """See `central.Central`."""
         ...
@@ -101,6 +105,7 @@ class BleakLink:
         self._on_ended = on_ended
         self._bonds = bonds
         self._over = False
+        self._may_pair = True
         self._client = BleakClient(device, self._on_disconnected, backend=backend)
 
     @property
@@ -176,10 +181,17 @@ class BleakLink:
         """See `central.Link`."""
         self._over = True
         self._on_ended(self)
+        self.end_pairing()
         # Also when the link has ended already: bleak gives its connection to the system bus back here alone.
         with self._translated("disconnect", timeout_seconds):
             async with asyncio.timeout(timeout_seconds):
                 await self._client.disconnect()
+
+    def end_pairing(self) -> None:
+        """This connection asks for no bond any more; a later one of the same device may."""
+        if self._bonds is not None and self._may_pair:
+            self._may_pair = False
+            self._bonds.over(self._device)
 
     def end(self) -> None:
         """The connection is gone, whatever bleak says."""

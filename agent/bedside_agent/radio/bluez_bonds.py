@@ -2,7 +2,10 @@
 
 BlueZ asks its agent for a passkey, or whether to pair at all. Without one it refuses, and a read of a protected
 characteristic was seen to hang for minutes. The agent is also BlueZ's default one: BlueZ pairs by itself when a device
-refuses an operation for want of a bond, and asks then. It says yes for devices that are being connected and may pair.
+refuses an operation for want of a bond, and asks then. It says yes for devices that may pair, as long as they are
+connected or being so.
+
+What its agent can do (show, type in) decides how BlueZ pairs, with all devices alike and at any moment of a connection.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from dbus_fast.service import ServiceInterface, dbus_method
 from bedside_agent.radio.central import NO_PAIRING, Pairing, PairingFailedError, RadioUnavailableError
 
 AGENT_PATH = "/org/bedside/agent"
+ANSWER_SECONDS = 5.0
 REASON_SECONDS = 0.3
 """BlueZ says why a link ended beside saying that it did, and on another connection of the bus."""
 
@@ -103,6 +107,8 @@ class BluezBonds:
 
     def __init__(self) -> None:
         self._pairings: dict[str, Pairing] = {}
+        self._shows_passkey: set[str] = set()
+        """The paths of those that may be asking for their passkey: they have one and no bond yet."""
         self._refused: dict[str, asyncio.Event] = {}
         self._bus: MessageBus | None = None
         self._registered: str | None = None
@@ -112,12 +118,20 @@ class BluezBonds:
         """See `Bonds`."""
         path = _path(device)
         self._refused[path] = asyncio.Event()
-        self._pairings.pop(path, None)
+        self.over(device)
         if pairing.is_allowed:
             self._pairings[path] = pairing
             # A device that needs no bond must not suffer from an agent that cannot be registered.
             with contextlib.suppress(OSError, EOFError, TimeoutError):
-                await self._register(_capability(pairing))
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    if pairing.passkey is not None and not await self.is_bonded(device):
+                        self._shows_passkey.add(path)
+                    await self._register()
+
+    def over(self, device: BLEDevice) -> None:
+        """See `Bonds`."""
+        self._pairings.pop(_path(device), None)
+        self._shows_passkey.discard(_path(device))
 
     async def is_bonded(self, device: BLEDevice) -> bool:
         """See `Bonds`."""
@@ -132,7 +146,7 @@ class BluezBonds:
         if not pairing.is_allowed:
             raise PairingFailedError("pair: not allowed with this device")
         try:
-            await self._register(_capability(pairing))
+            await self._register()
             await self._call(path, _DEVICE, "Pair")
         except _RefusedError as error:
             if error.name in _GONE:
@@ -184,9 +198,14 @@ class BluezBonds:
             raise
         return bus
 
-    async def _register(self, capability: str) -> None:
-        """Be BlueZ's agent with this capability; it forgets its agents when it starts anew."""
+    async def _register(self) -> None:
+        """Be BlueZ's agent with what it must be able to do now; BlueZ forgets its agents when it starts anew.
+
+        As long as one device may show a passkey, the others are paired by an agent that could type one in: with those
+        that have neither keys nor a display that is the same.
+        """
         async with self._registering:
+            capability = "KeyboardDisplay" if self._shows_passkey else "NoInputNoOutput"
             bus = await self._opened()
             if self._registered == capability:
                 return
@@ -239,11 +258,6 @@ async def _answer(bus: MessageBus, message: Message) -> list[Any]:
     if reply.message_type is MessageType.ERROR:
         raise _RefusedError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
     return reply.body
-
-
-def _capability(pairing: Pairing) -> str:
-    """What decides how BlueZ pairs: who has neither keys nor a display does it without a passkey."""
-    return "NoInputNoOutput" if pairing.passkey is None else "KeyboardDisplay"
 
 
 def _path(device: BLEDevice) -> str:

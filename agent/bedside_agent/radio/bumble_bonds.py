@@ -113,6 +113,10 @@ class BumbleBonds:
         """See `Bonds`."""
         self._pairings[device.address] = pairing
 
+    def over(self, device: BLEDevice) -> None:
+        """See `Bonds`."""
+        self._pairings.pop(device.address, None)
+
     async def is_bonded(self, device: BLEDevice) -> bool:
         """See `Bonds`."""
         return bool(await self._names(device))

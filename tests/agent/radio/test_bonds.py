@@ -43,8 +43,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 VALUES = {Metric.SPO2: 97.0, Metric.PULSE_RATE: 61.0}
-TIMING = Timing(find_seconds=5, connect_seconds=5, call_seconds=5, disconnect_seconds=2, pair_seconds=5)
+TIMING = Timing(find_seconds=5, connect_seconds=5, call_seconds=2, disconnect_seconds=2, pair_seconds=5)
 PASSKEY = 73519
+DEVICE_PATH = "/org/bluez/hci0/dev_F0_BE_D5_1D_00_01"
 
 YES, NO = True, False
 # trouble, bonded, may pair, removed before → step; a bond that is fresh is always left
@@ -329,3 +330,34 @@ async def test_nobody_else_pairs_by_the_hubs_agent(air: Air, tmp_path: Path, oxi
         assert stranger.pairing.attempts == 1
     await stranger.stop()
     journal.close()
+
+
+async def test_a_passkey_is_asked_for_although_a_device_without_one_comes_next(air: Air, tmp_path: Path) -> None:
+    """BlueZ pairs at any moment of a connection, with what its agent can do then."""
+    journal = Journal(tmp_path / "plain")
+    plain = PulseOximeter(air, journal, device_id="plain", address=CUFF)
+    plain.secure()
+    await plain.start()
+    async with secured(air, tmp_path, PASSKEY) as labelled, bluez_central(air) as (central, _):
+        links = []
+        for address, pairing in ((OXIMETER, with_passkey(PASSKEY)), (CUFF, Pairing())):
+            found = await central.find(Target(pulse_oximeter.SERVICE, address=address), timeout_seconds=5)
+            links.append(await central.connect(found, lambda: None, timeout_seconds=5, pairing=pairing))
+        for link in links:
+            await link.subscribe(pulse_oximeter.CONTINUOUS, lambda _: None, timeout_seconds=5)
+            assert await link.is_bonded(timeout_seconds=5)
+        assert (labelled.pairing.attempts, plain.pairing.attempts) == (1, 1)
+        assert (labelled.pairing.asked_for, plain.pairing.asked_for) == (1, 0)
+    await plain.stop()
+    journal.close()
+
+
+async def test_a_device_may_not_pair_any_more_when_its_connection_is_over(air: Air, tmp_path: Path) -> None:
+    async with secured(air, tmp_path, PASSKEY) as device, bluez_central(air) as (central, _):
+        found = await central.find(Target(pulse_oximeter.SERVICE, address=OXIMETER), timeout_seconds=5)
+        link = await central.connect(found, lambda: None, timeout_seconds=5, pairing=with_passkey(PASSKEY))
+        await link.disconnect(timeout_seconds=5)
+        await until(lambda: not device.connected)
+        await ask_bluez(DEVICE_PATH, "org.bluez.Device1", "Connect")
+        with pytest.raises(AssertionError, match="AuthenticationFailed"):
+            await ask_bluez(DEVICE_PATH, "org.bluez.Device1", "Pair")
