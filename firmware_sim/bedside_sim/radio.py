@@ -1,6 +1,6 @@
 """The air between simulated devices and a hub: Bumble's virtual link and controllers, repaired, and a virtual adapter.
 
-Bumble 0.0.236 needs five repairs before a real host can live with its virtual controller; each says below what it
+Bumble 0.0.236 needs six repairs before a real host can live with its virtual controller; each says below what it
 does without. Frames are never lost or delayed on this link, and a link loss is told to both ends at once.
 """
 
@@ -72,10 +72,12 @@ NEAR_DBM = -50
 class VirtualController(controller.Controller):
     """A controller that can take a connection attempt back, and that Linux is content with.
 
-    `hears_dbm` is how strong it hears everybody; upstream, -50 dBm always.
+    `hears_dbm` is how strong it hears everybody; upstream, -50 dBm always. `ends_links_in_seconds` is how long it takes
+    to end a link on its host's word, because the other side acknowledges it; upstream, no time at all.
     """
 
     hears_dbm = NEAR_DBM
+    ends_links_in_seconds = 0.0
 
     def on_hci_le_create_connection_cancel_command(self, _command: Any) -> hci.HCI_StatusReturnParameters:
         """End the pending attempt; upstream answers success and lets it pend, so that every later one is refused."""
@@ -97,6 +99,24 @@ class VirtualController(controller.Controller):
             ),
         )
         return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+    def on_hci_disconnect_command(self, command: hci.HCI_Disconnect_Command) -> None:
+        """End a link, in its own time.
+
+        Linux 6.1 frees something twice when a link whose encryption was refused has ended before bluetoothd has heard
+        of the refusal, and bluetoothd dies of it. An emulated computer is too slow for an answer in the same moment.
+        """
+        connection = self.find_le_connection_by_handle(command.connection_handle)
+        if connection is None or not self.ends_links_in_seconds:
+            super().on_hci_disconnect_command(command)
+            return
+        self._send_hci_command_status(hci.HCI_COMMAND_STATUS_PENDING, command.op_code)
+        connection.send_ll_control_pdu(ll.TerminateInd(command.reason))
+        asyncio.get_running_loop().call_later(self.ends_links_in_seconds, self._terminated, connection)
+
+    def _terminated(self, connection: controller.Connection) -> None:
+        if self.le_connections.get(connection.peer_address) is connection:
+            self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TERMINATED_BY_LOCAL_HOST_ERROR)
 
     def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
         """Report a connection with the enhanced event.
@@ -129,10 +149,11 @@ class VirtualController(controller.Controller):
 class _AdapterSocket(StreamPacketSource):
     """One TCP connection is one adapter plugged in; its end is the adapter pulled out, links and all."""
 
-    def __init__(self, air: Air, sockets: "set[_AdapterSocket]", hears_dbm: int) -> None:
+    def __init__(self, air: Air, sockets: "set[_AdapterSocket]", hears_dbm: int, ends_links_in_seconds: float) -> None:
         super().__init__()
         self._air = air
         self._hears_dbm = hears_dbm
+        self._ends_links_in_seconds = ends_links_in_seconds
         self._sockets = sockets
         self._transport: asyncio.Transport | None = None
         self._controller: VirtualController | None = None
@@ -144,6 +165,7 @@ class _AdapterSocket(StreamPacketSource):
             "adapter", self, StreamPacketSink(transport), self._air, hci.Address(f"{ADAPTER_ADDRESS}/P")
         )
         self._controller.hears_dbm = self._hears_dbm
+        self._controller.ends_links_in_seconds = self._ends_links_in_seconds
         self._sockets.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -165,11 +187,15 @@ class AdapterServer:
         self._sockets = sockets
 
     @classmethod
-    async def start(cls, air: Air, port: int, *, hears_dbm: int = NEAR_DBM) -> "AdapterServer":
-        """Listen on 127.0.0.1; `port` 0 takes a free one. `hears_dbm` is how strong it hears everybody."""
+    async def start(
+        cls, air: Air, port: int, *, hears_dbm: int = NEAR_DBM, ends_links_in_seconds: float = 0.0
+    ) -> "AdapterServer":
+        """Listen on 127.0.0.1; `port` 0 takes a free one. See `VirtualController` for the rest."""
         sockets: set[_AdapterSocket] = set()
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _AdapterSocket(air, sockets, hears_dbm), "127.0.0.1", port)
+        server = await loop.create_server(
+            lambda: _AdapterSocket(air, sockets, hears_dbm, ends_links_in_seconds), "127.0.0.1", port
+        )
         return cls(server, sockets)
 
     @property
