@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bedside_agent import heap
 from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.alarms.plan import Authority
@@ -184,12 +185,14 @@ class Agent:
                 self._retain(),
                 self._signaller.run(),
                 self._mending.run(),
+                heap.keep_small(),
             ]
             others = [tasks.create_task(one) for one in background]
             station = tasks.create_task(self._station.run())
             if notifier.watchdog_seconds is not None:
                 others += [tasks.create_task(one) for one in (self._ask_buffer(), self._feed(notifier))]
             notifier.ready()
+            heap.settle()
             await stop.wait()
             log.info("agent.stopping")
             notifier.stopping()

@@ -21,7 +21,7 @@ from bedside_sim.devices.peripheral import Peripheral
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.radio import ADAPTER_ADDRESS, Air
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mosquitto]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mosquitto, pytest.mark.vm]
 
 OXIMETER, CUFF, STRAP, STRANGER = (f"F0:BE:D5:1D:00:0{number}" for number in range(1, 5))
 PASSKEY = 73519
