@@ -174,8 +174,10 @@ async def test_a_refusal_and_a_missing_characteristic_are_answers(central: Centr
 
 
 async def test_a_command_that_wants_a_bond_gets_one_once_and_a_side_matter_does_not(
-    central: Central, air: Air, tmp_path: Path
+    central: Central, air: Air, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """But BlueZ makes one by itself, whatever asks for it."""
+
     def wants_a_bond(_payload: bytes) -> None:
         raise RefusedError(0x05)
 
@@ -186,9 +188,10 @@ async def test_a_command_that_wants_a_bond_gets_one_once_and_a_side_matter_does_
     ):
         await until(lambda: any(one.startswith("lost: ") for one in told.said))
         assert script.told[:2] == [("begin", NOON), ("refused", Write(b"side", STATUS))]
-        assert told.said[:2] == ["connected", "paired"]
+        before = ["connected"] if "bluez" in request.node.callspec.id else ["connected", "paired"]
+        assert told.said[: len(before)] == before
         # It refuses all the same: this connection is over.
-        assert "refused with ATT error 0x05" in told.said[2]
+        assert "refused with ATT error 0x05" in told.said[len(before)]
 
 
 @pytest.mark.parametrize("hangs", [STATUS, COMMANDS])
