@@ -48,13 +48,15 @@ class BondCare:
                 self._had_bond = await self._central.is_bonded(found)
 
     async def connected(self, link: Link) -> None:
-        """The device is read: whatever bond there is serves. One that the radio made by itself is told now."""
+        """The device is read: whatever bond there is serves."""
         self._removed = False
+        await self.look_for_a_new_one(link)
+
+    async def look_for_a_new_one(self, link: Link) -> None:
+        """Tell of a bond that the radio made by itself: BlueZ does, at any moment, when a device asks for one."""
         if self._had_bond is False and not self._is_fresh:
             with contextlib.suppress(RadioError):
-                if await link.is_bonded(timeout_seconds=self._call_seconds):
-                    self._is_fresh = True
-                    self._teller.paired()
+                self._found(bonded=await link.is_bonded(timeout_seconds=self._call_seconds))
 
     async def forget_if_wanted(self, found: Found) -> bool:
         """Whether the hub's half was forgotten on demand; the device must be found again then. Raises `RadioError`."""
@@ -71,6 +73,7 @@ class BondCare:
         except AccessRefusedError as error:
             # Who has a bond and is refused all the same has a stale one, which is not mended on this connection.
             bonded = await link.is_bonded(timeout_seconds=self._call_seconds)
+            self._found(bonded=bonded)
             if self._step(error, bonded=bonded) is not BondStep.PAIR:
                 raise
         await link.pair(timeout_seconds=self._pair_seconds)
@@ -93,6 +96,11 @@ class BondCare:
                 self._teller.repair_needed(error.reason)
                 return True
         return False
+
+    def _found(self, *, bonded: bool) -> None:
+        if bonded and self._had_bond is False and not self._is_fresh:
+            self._is_fresh = True
+            self._teller.paired()
 
     def _step(self, error: RadioError, *, bonded: bool) -> BondStep:
         return next_step(

@@ -258,6 +258,7 @@ class RadioSession:
             self._ear.disconnected()
             if not self._has_trouble:
                 self._told_trouble = None
+            await self._bond.look_for_a_new_one(link)
             # The connection ends here on purpose; that it had ended already is no further news.
             with contextlib.suppress(RadioError):
                 await link.disconnect(timeout_seconds=timing.disconnect_seconds)

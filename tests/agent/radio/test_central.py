@@ -158,7 +158,8 @@ async def test_what_needs_a_bond_is_refused_with_its_reason(
     secret_uuid = str(secret.uuid).lower()
     if "bluez" in request.node.callspec.id:
         with pytest.raises(CallTimedOutError):
-            await link.read(secret_uuid, timeout_seconds=1)
+            await link.read(secret_uuid, timeout_seconds=5)
+        assert not await link.is_bonded(timeout_seconds=5)
     else:
         with pytest.raises(AccessRefusedError) as refused:
             await link.read(secret_uuid, timeout_seconds=5)
