@@ -136,11 +136,23 @@ def twice(answer: bytes) -> Iterable[bytes]:
     return (answer, answer)
 
 
+def emptied(answer: bytes) -> Iterable[bytes]:
+    return (b"", answer)
+
+
+def shortened(answer: bytes) -> Iterable[bytes]:
+    """A sound frame that holds fewer records than were asked for."""
+    frame = OmronFrame.from_bytes(answer) if answer[0] == len(answer) else None
+    if frame is None or frame.kind != omron_frame.READ_ANSWER:
+        return (answer,)
+    return (OmronFrame(frame.kind, frame.address, frame.data[:14]).to_bytes(),)
+
+
 def in_pieces(answer: bytes) -> Iterable[bytes]:
     return tuple(answer[at : at + 20] for at in range(0, len(answer), 20))
 
 
-@pytest.mark.parametrize("harm", [lost, cut, damaged, twice, in_pieces])
+@pytest.mark.parametrize("harm", [lost, cut, damaged, twice, emptied, shortened, in_pieces])
 @pytest.mark.parametrize("number", range(13))
 def test_an_answer_that_does_not_come_as_it_should_costs_nothing(
     harm: Callable[[bytes], Iterable[bytes]], number: int

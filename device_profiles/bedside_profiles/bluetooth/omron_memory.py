@@ -121,7 +121,8 @@ class OmronConversation(MemoryConversation):
         self._left: list[tuple[int, int]] = []
         self._token = b""
         self._asked: Write | None = None
-        self._expected: tuple[int, int | None] | None = None
+        self._expected: tuple[int, tuple[int, int] | None] | None = None
+        """The kind of the next answer, and of a block its address and size."""
         self._tries = 0
         self._pieces = b""
         self._why: str | None = None
@@ -141,8 +142,8 @@ class OmronConversation(MemoryConversation):
         if characteristic != ANSWERS[0] or self._expected is None:
             return ()
         frame = self._joined(payload)
-        kind, address = self._expected
-        if frame is None or frame.kind != kind or (address is not None and frame.address != address):
+        kind, block = self._expected
+        if frame is None or frame.kind != kind or block not in (None, (frame.address, len(frame.data))):
             return ()
         if frame.kind == ENDED:
             return self._over()
@@ -186,8 +187,8 @@ class OmronConversation(MemoryConversation):
     def _next(self, now: Moment) -> Sequence[Step]:
         if not self._left:
             return self._end(now, None)
-        address, count = self._left.pop(0)
-        return self._ask_for(READ_ANSWER, address, read(address, count), now)
+        block = self._left.pop(0)
+        return self._ask_for(READ_ANSWER, block, read(*block), now)
 
     def _end(self, now: Moment, why: str | None) -> Sequence[Step]:
         self._why = why
@@ -196,8 +197,8 @@ class OmronConversation(MemoryConversation):
     def _over(self) -> Sequence[Step]:
         return self._done() if self._why is None else self._given_up(self._why)
 
-    def _ask_for(self, kind: int, address: int | None, command: bytes, now: Moment) -> Sequence[Step]:
-        self._expected, self._tries, self._pieces = (kind, address), 0, b""
+    def _ask_for(self, kind: int, block: tuple[int, int] | None, command: bytes, now: Moment) -> Sequence[Step]:
+        self._expected, self._tries, self._pieces = (kind, block), 0, b""
         return self._ask(Write(command, COMMANDS[0]), now)
 
     def _ask(self, asked: Write, now: Moment) -> Sequence[Step]:
@@ -209,7 +210,7 @@ class OmronConversation(MemoryConversation):
     def _joined(self, payload: bytes) -> OmronFrame | None:
         """A frame may come in pieces where the link bears only short values."""
         self._pieces += payload
-        if len(self._pieces) < self._pieces[0]:
+        if not self._pieces or len(self._pieces) < self._pieces[0]:
             return None
         whole, self._pieces = self._pieces[: self._pieces[0]], b""
         try:
