@@ -10,6 +10,8 @@ from bumble.transport.common import AsyncPipeSink, BaseSource, Transport
 
 from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.bumble_central import BumbleRadio, transport_opener
+from bedside_sim.devices.pulse_oximeter import PulseOximeter
+from bedside_sim.journal import Journal
 from bedside_sim.radio import AdapterServer, Air, VirtualController
 
 OXIMETER, CUFF = "F0:BE:D5:1D:00:01", "F0:BE:D5:1D:00:02"
@@ -65,6 +67,20 @@ async def tcp_central(air: Air) -> AsyncIterator[tuple[BleakCentral, AdapterServ
     finally:
         await central.close()
         await server.stop()
+
+
+@asynccontextmanager
+async def secured(air: Air, folder: Path, passkey: int | None = None) -> AsyncIterator[PulseOximeter]:
+    """An oximeter at `OXIMETER` that hands over nothing without a bond, made with the passkey or without."""
+    journal = Journal(folder / "secured")
+    device = PulseOximeter(air, journal, device_id="oximeter", address=OXIMETER)
+    device.secure(passkey=passkey)
+    await device.start()
+    try:
+        yield device
+    finally:
+        await device.stop()
+        journal.close()
 
 
 async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

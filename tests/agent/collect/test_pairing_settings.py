@@ -1,43 +1,25 @@
 """What a hub's settings say of a device's bond is what the device gets."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.collecting_hub import collecting_hub
-from tests.support.virtual_radio import OXIMETER, until
+from tests.support.virtual_radio import OXIMETER, secured, until
 
 from bedside_agent.collect.devices import NEVER, DeviceEntry
 from bedside_agent.collect.notices import NoticeKind
 from bedside_profiles.bluetooth import pulse_oximeter
 from bedside_profiles.readings import Metric
-from bedside_sim.devices.pulse_oximeter import PulseOximeter
-from bedside_sim.journal import Journal
 from bedside_sim.radio import Air
 
 PASSKEY = 73519
-
-
-@asynccontextmanager
-async def oximeter_in(air: Air, tmp_path: Path, passkey: int | None) -> AsyncIterator[PulseOximeter]:
-    """One that hands over nothing without a bond."""
-    journal = Journal(tmp_path / "journal")
-    device = PulseOximeter(air, journal, device_id="oximeter", address=OXIMETER)
-    device.secure(passkey=passkey)
-    await device.start()
-    try:
-        yield device
-    finally:
-        await device.stop()
-        journal.close()
 
 
 async def test_the_passkey_of_the_settings_makes_the_bond(tmp_path: Path) -> None:
     air = Air()
     entry = DeviceEntry("oximeter", pulse_oximeter.PROFILE.name, address=OXIMETER, passkey=f"{PASSKEY:06}")
     async with (
-        oximeter_in(air, tmp_path, PASSKEY) as device,
+        secured(air, tmp_path, PASSKEY) as device,
         collecting_hub(tmp_path / "buffer.db", air, entry) as hub,
     ):
         async with asyncio.timeout(10):
@@ -50,7 +32,7 @@ async def test_the_passkey_of_the_settings_makes_the_bond(tmp_path: Path) -> Non
 async def test_a_device_that_is_never_to_be_paired_is_not(tmp_path: Path) -> None:
     air, connections = Air(), list[None]()
     entry = DeviceEntry("oximeter", pulse_oximeter.PROFILE.name, address=OXIMETER, pairing=NEVER)
-    async with oximeter_in(air, tmp_path, None) as device:
+    async with secured(air, tmp_path) as device:
         device.when_connected(lambda: connections.append(None))
         async with collecting_hub(tmp_path / "buffer.db", air, entry) as hub:
             # It is asked again after it has refused: by then it would have been paired.

@@ -11,7 +11,7 @@ import pytest
 from tests.support.bluez.bus import ask_bluez
 from tests.support.bluez.radio import bluez_central
 from tests.support.sessions import Recorder, Told
-from tests.support.virtual_radio import CUFF, OXIMETER, in_process_central, until
+from tests.support.virtual_radio import CUFF, OXIMETER, in_process_central, secured, until
 
 from bedside_agent.radio.bleak_central import BleakCentral
 from bedside_agent.radio.bonds import BondStep, BondTrouble, next_step, trouble_of
@@ -109,19 +109,6 @@ def with_passkey(passkey: int | None, asked: list[str] | None = None) -> Pairing
         return passkey
 
     return Pairing(passkey=ask)
-
-
-@asynccontextmanager
-async def secured(air: Air, folder: Path, passkey: int | None = None) -> AsyncIterator[PulseOximeter]:
-    journal = Journal(folder / "secured")
-    device = PulseOximeter(air, journal, device_id="oximeter", address=OXIMETER)
-    device.secure(passkey=passkey)
-    await device.start()
-    try:
-        yield device
-    finally:
-        await device.stop()
-        journal.close()
 
 
 @asynccontextmanager
