@@ -55,8 +55,8 @@ class Machine:
         return result.stdout
 
     def show(self, unit: str) -> dict[str, str]:
-        """The unit's properties, as `systemctl show` prints them."""
-        return dict(line.partition("=")[::2] for line in self.run("systemctl", "show", unit).splitlines())
+        """The unit's properties, empty ones included, as `systemctl show --all` prints them."""
+        return dict(line.partition("=")[::2] for line in self.run("systemctl", "show", "--all", unit).splitlines())
 
     def journal(self, *matches: str) -> str:
         """The messages of the journal, a line each."""
