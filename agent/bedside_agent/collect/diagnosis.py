@@ -58,7 +58,8 @@ _BY_TROUBLE: Mapping[type[BedsideError], Diagnosis] = {
         "disconnect it from any phone, take its batteries out for half a minute, and bring it nearer",
     ),
     AccessRefusedError: Diagnosis(
-        "It refuses to be read: {reason}.", "pair it: bedside-agent device repair ID, with the device in pairing mode"
+        "It refuses to be read: {reason}.",
+        "pair it: bedside-agent device repair ID, with the device in pairing mode and no pairing = never in its entry",
     ),
     KeyRefusedError: Diagnosis(
         "It has forgotten that it was paired with this hub: {reason}.",

@@ -24,6 +24,7 @@ from bedside_agent.radio.central import (
     CallTimedOutError,
     CharacteristicMissingError,
     ConnectFailedError,
+    Denial,
     KeyRefusedError,
     LinkLostError,
     Pairing,
@@ -82,6 +83,10 @@ class Bonds(Protocol):
 
     async def was_refused(self, device: BLEDevice) -> bool:
         """Whether the connection that has just ended did so because the device does not know the key."""
+        ...
+
+    def denial(self, device: BLEDevice) -> Denial | None:
+        """Why this hub made no bond when, on this connection, the radio was about to make one by itself."""
         ...
 
     async def close(self) -> None:
@@ -224,12 +229,19 @@ class BleakLink:
 
     @asynccontextmanager
     async def _explained(self, operation: str, seconds: float) -> AsyncIterator[None]:
-        """What `_translated` says, and why the link ended where that can be known."""
+        """What `_translated` says; why nobody answered, or why the link ended, where that can be known."""
         try:
             with self._translated(operation, seconds):
                 yield
-        except LinkLostError as error:
-            if self._bonds is not None and await self._bonds.was_refused(self._device):
+        except (CallTimedOutError, LinkLostError) as error:
+            if self._bonds is None:
+                raise
+            denial = self._bonds.denial(self._device)
+            if denial is Denial.MAY_NOT_PAIR:
+                raise AccessRefusedError(operation, INSUFFICIENT_AUTHENTICATION) from error
+            if denial is Denial.PASSKEY_UNKNOWN:
+                raise PairingFailedError(f"{operation}: {denial.value}") from error
+            if isinstance(error, LinkLostError) and await self._bonds.was_refused(self._device):
                 raise KeyRefusedError("the device does not know the key of its bond with this hub") from error
             raise
 

@@ -18,7 +18,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.annotations import DBusObjectPath, DBusStr, DBusUInt16, DBusUInt32
 from dbus_fast.service import ServiceInterface, dbus_method
 
-from bedside_agent.radio.central import NO_PAIRING, Pairing, PairingFailedError, RadioUnavailableError
+from bedside_agent.radio.central import NO_PAIRING, Denial, Pairing, PairingFailedError, RadioUnavailableError
 
 AGENT_PATH = "/org/bedside/agent"
 ANSWER_SECONDS = 5.0
@@ -44,11 +44,17 @@ _RULES = (
 
 
 class PairingAgent(ServiceInterface):
-    """See BlueZ's doc/org.bluez.Agent.rst. `pairings` are the devices that may pair now, by their paths."""
+    """See BlueZ's doc/org.bluez.Agent.rst. `pairings` are the devices that may pair now, by their paths.
 
-    def __init__(self, pairings: dict[str, Pairing]) -> None:
+    `denied` gets the paths of those that may not and were to be paired all the same, `unknown` of those whose passkey
+    nobody said.
+    """
+
+    def __init__(self, pairings: dict[str, Pairing], denied: set[str], unknown: set[str]) -> None:
         super().__init__("org.bluez.Agent1")
         self._pairings = pairings
+        self._denied = denied
+        self._unknown = unknown
 
     @dbus_method(name="Release")
     def release(self) -> None:
@@ -77,8 +83,7 @@ class PairingAgent(ServiceInterface):
     @dbus_method(name="RequestAuthorization")
     def request_authorization(self, device: DBusObjectPath) -> None:
         """Pairing without a passkey."""
-        pairing = self._pairings.get(device, NO_PAIRING)
-        if not pairing.is_allowed or pairing.passkey is not None:
+        if self._allowed(device).passkey is not None:
             raise _rejected("this device may not pair without its passkey")
 
     @dbus_method(name="AuthorizeService")
@@ -91,11 +96,19 @@ class PairingAgent(ServiceInterface):
         """Nobody waits for the answer any more."""
 
     async def _passkey(self, device: str) -> int:
-        ask = self._pairings.get(device, NO_PAIRING).passkey
+        ask = self._allowed(device).passkey
         passkey = None if ask is None else await ask()
         if passkey is None:
-            raise _rejected("the passkey of this device is not known")
+            self._unknown.add(device)
+            raise _rejected(Denial.PASSKEY_UNKNOWN.value)
         return passkey
+
+    def _allowed(self, device: str) -> Pairing:
+        pairing = self._pairings.get(device, NO_PAIRING)
+        if not pairing.is_allowed:
+            self._denied.add(device)
+            raise _rejected(Denial.MAY_NOT_PAIR.value)
+        return pairing
 
 
 def _rejected(words: str) -> DBusError:
@@ -103,13 +116,15 @@ def _rejected(words: str) -> DBusError:
 
 
 class BluezBonds:
-    """See `bleak_link.Bonds`. It has a connection to the bus of its own, opened when a device may pair."""
+    """See `bleak_link.Bonds`. It has a connection to the bus of its own, opened for the first device."""
 
     def __init__(self) -> None:
         self._pairings: dict[str, Pairing] = {}
         self._shows_passkey: set[str] = set()
         """The paths of those that may be asking for their passkey: they have one and no bond yet."""
         self._refused: dict[str, asyncio.Event] = {}
+        self._denied: set[str] = set()
+        self._unknown: set[str] = set()
         self._bus: MessageBus | None = None
         self._registered: str | None = None
         self._registering = asyncio.Lock()
@@ -121,17 +136,19 @@ class BluezBonds:
         self.over(device)
         if pairing.is_allowed:
             self._pairings[path] = pairing
-            # A device that needs no bond must not suffer from an agent that cannot be registered.
-            with contextlib.suppress(OSError, EOFError, TimeoutError):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    if pairing.passkey is not None and not await self.is_bonded(device):
-                        self._shows_passkey.add(path)
-                    await self._register()
+        # A device that needs no bond must not suffer from an agent that cannot be registered. For one that may have
+        # none there is an agent too: another program's might say yes.
+        with contextlib.suppress(OSError, EOFError, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if pairing.passkey is not None and not await self.is_bonded(device):
+                    self._shows_passkey.add(path)
+                await self._register()
 
     def over(self, device: BLEDevice) -> None:
         """See `Bonds`."""
         self._pairings.pop(_path(device), None)
-        self._shows_passkey.discard(_path(device))
+        for paths in (self._shows_passkey, self._denied, self._unknown):
+            paths.discard(_path(device))
 
     async def is_bonded(self, device: BLEDevice) -> bool:
         """See `Bonds`."""
@@ -170,6 +187,12 @@ class BluezBonds:
                 await refused.wait()
         return refused.is_set()
 
+    def denial(self, device: BLEDevice) -> Denial | None:
+        """See `Bonds`: BlueZ does not answer the operation any more for which it was to pair."""
+        if _path(device) in self._denied:
+            return Denial.MAY_NOT_PAIR
+        return Denial.PASSKEY_UNKNOWN if _path(device) in self._unknown else None
+
     async def close(self) -> None:
         """See `Bonds`."""
         bus, self._bus = self._bus, None
@@ -186,7 +209,7 @@ class BluezBonds:
         try:
             await bus.connect()
             bus.add_message_handler(self._hear)
-            bus.export(AGENT_PATH, PairingAgent(self._pairings))
+            bus.export(AGENT_PATH, PairingAgent(self._pairings, self._denied, self._unknown))
             self._bus = bus
             for rule in _RULES:
                 await _answer(bus, _message("org.freedesktop.DBus", "/org/freedesktop/DBus", None, "AddMatch", rule))

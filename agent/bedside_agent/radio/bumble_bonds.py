@@ -11,7 +11,7 @@ from bumble.device import Connection
 from bumble.keys import KeyStore, MemoryKeyStore, PairingKeys
 from bumble.pairing import PairingConfig, PairingDelegate
 
-from bedside_agent.radio.central import NO_PAIRING, Pairing, PairingFailedError
+from bedside_agent.radio.central import NO_PAIRING, Denial, Pairing, PairingFailedError
 from bedside_agent.whole_file import write_whole
 
 KEY_FILE_MODE = 0o600
@@ -141,6 +141,10 @@ class BumbleBonds:
     async def was_refused(self, device: BLEDevice) -> bool:
         """See `Bonds`: the link is encrypted while it is made, and says then that the key is refused."""
         return False
+
+    def denial(self, device: BLEDevice) -> Denial | None:
+        """See `Bonds`: the device's own refusal is told, because nothing pairs unasked."""
+        return None
 
     async def close(self) -> None:
         """See `Bonds`."""

@@ -17,6 +17,7 @@ RadioError
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from bedside_profiles.errors import BedsideError
@@ -123,6 +124,13 @@ class Pairing:
 
 
 NO_PAIRING = Pairing(is_allowed=False)
+
+
+class Denial(Enum):
+    """Why the hub made no bond when its radio was about to make one."""
+
+    MAY_NOT_PAIR = "this device may not pair"
+    PASSKEY_UNKNOWN = "the passkey of this device is not known"
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,8 +242,8 @@ class RadioSession:
             self._dialogue = self._dialogue_on(link)
             await self._read_first(link)
             streams = await self._subscribe_all(link)
-            self.link, self.last_error = LinkState.CONNECTED, None
             await self._bond.connected(link)
+            self.link, self.last_error = LinkState.CONNECTED, None
             if not self._is_told:
                 self._is_told = True
                 self._teller.connected()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from tests.support.certificates import Authority
+from tests.support.vm.machine import STATE, agent_program
 from tests.support.vm.ward import Ward, journal_of, speaking, ward
 
-from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.collect.devices import NEVER, DeviceEntry
 from bedside_profiles.readings import Metric
 from bedside_sim.devices.blood_pressure_cuff import BloodPressureCuff
 from bedside_sim.devices.heart_rate_strap import HeartRateStrap
@@ -23,19 +24,23 @@ from bedside_sim.radio import ADAPTER_ADDRESS, Air
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mosquitto, pytest.mark.vm]
 
-OXIMETER, CUFF, STRAP, STRANGER = (f"F0:BE:D5:1D:00:0{number}" for number in range(1, 5))
+OXIMETER, CUFF, STRAP, RECLUSE, STRANGER = (f"F0:BE:D5:1D:00:0{number}" for number in range(1, 6))
 PASSKEY = 73519
 PRESSURE = {Metric.SYSTOLIC_PRESSURE: 121.0, Metric.DIASTOLIC_PRESSURE: 79.0}
 
 
 @dataclass(frozen=True)
 class Home:
-    """The oximeter asks for no bond, the cuff for one with a passkey, the strap for one without."""
+    """The oximeter asks for no bond, the cuff for one with a passkey, strap and recluse for one without.
+
+    The recluse may not be paired.
+    """
 
     ward: Ward
     oximeter: PulseOximeter
     cuff: BloodPressureCuff
     strap: HeartRateStrap
+    recluse: HeartRateStrap
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,23 +50,26 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     oximeter = PulseOximeter(air, journal, device_id="oximeter", address=OXIMETER)
     cuff = BloodPressureCuff(air, journal, device_id="cuff", address=CUFF, every_seconds=60)
     strap = HeartRateStrap(air, journal, device_id="strap", address=STRAP)
+    recluse = HeartRateStrap(air, journal, device_id="recluse", address=RECLUSE)
     stranger = PulseOximeter(air, journal, device_id="stranger", address=STRANGER)
     cuff.secure(passkey=PASSKEY)
     strap.secure()
+    recluse.secure()
     entries = (
         DeviceEntry("oximeter", "bluetooth.pulse_oximeter", address=OXIMETER),
         DeviceEntry("cuff", "bluetooth.blood_pressure", address=CUFF, passkey=f"{PASSKEY:06}"),
         DeviceEntry("strap", "bluetooth.heart_rate", address=STRAP),
+        DeviceEntry("recluse", "bluetooth.heart_rate", address=RECLUSE, pairing=NEVER),
     )
     async with AsyncExitStack() as stack:
         stack.callback(journal.close)
-        for device in (oximeter, cuff, strap, stranger):
+        for device in (oximeter, cuff, strap, recluse, stranger):
             await device.start()
             stack.push_async_callback(device.stop)
         booted = await stack.enter_async_context(ward(folder, air, entries, folder / "journal", Authority()))
         await stack.enter_async_context(speaking(oximeter, saturation))
         await stack.enter_async_context(speaking(strap, rate))
-        yield Home(booted, oximeter, cuff, strap)
+        yield Home(booted, oximeter, cuff, strap, recluse)
 
 
 def saturation(second: int) -> dict[Metric, float]:
@@ -127,6 +135,16 @@ async def test_a_device_without_a_passkey_is_bonded_once_and_its_bond_is_used_ag
     assert "LongTermKey]" in await bond(home.ward, home.strap)
     assert home.strap.pairing.attempts == 1
     await home.ward.until_events(home.strap, ["device_paired", "device_connected", "device_lost", "device_connected"])
+
+
+async def test_a_device_that_may_not_be_paired_gets_no_bond_and_says_why(home: Home) -> None:
+    """The kernel begins to pair with it by itself; the hub's pairing agent is asked, and refuses."""
+    await home.ward.until(lambda: home.recluse.pairing.attempts > 0, "the kernel tries")
+    code, said = await home.ward.machine.try_(f"{agent_program()} device test recluse --seconds 60 --state {STATE}")
+    assert code != 0
+    assert "refused with ATT error 0x05" in said
+    assert "LongTermKey]" not in await bond(home.ward, home.recluse)
+    assert home.ward.events(home.recluse) == []
 
 
 async def test_a_technician_sees_the_devices_around(home: Home) -> None:

@@ -81,6 +81,10 @@ class AgentDelegate(PairingDelegate):
         """The device asks for a bond by itself."""
         return await self._ask("RequestAuthorization") is not None
 
+    async def confirm(self, auto: bool = False) -> bool:
+        """Neither side can show anything. The kernel asks also when it began to pair itself (seen with 6.1)."""
+        return await self._ask("RequestAuthorization") is not None
+
     async def compare_numbers(self, number: int, digits: int) -> bool:
         """Both show one."""
         return await self._ask("RequestConfirmation", "ou", number) is not None
