@@ -18,6 +18,13 @@ EST_CA = "identity.est.cacerts"
 EST_ENROL = "identity.est.simpleenroll"
 """`EnrolRequest` → `CertificatesOnly`; refused with 401 for a claim that is unknown, used, expired or another hub's."""
 
+EST_REENROL = "identity.est.simplereenroll"
+"""`ReenrolRequest` → `CertificatesOnly`; refused with 401 for a certificate that is none of ours or was replaced, with
+403 for a hub that is not active, with 429 for one that got too many within the hour."""
+
+EST_CRL = "identity.est.crl"
+"""`Empty` → `RevocationList`: the certificates of hubs that are refused before they expire."""
+
 ISSUER = "bedside-identity"
 AUDIENCE = "bedside-console"
 """`iss` and `aud` of the access tokens that the built-in issuer makes."""
@@ -64,6 +71,20 @@ class EnrolRequest(Message):
     hub_id: str
     claim: str = Field(repr=False)
     csr_der: bytes
+
+
+class ReenrolRequest(Message):
+    """`certificate_der` is what the hub showed in the TLS handshake: it holds the key, and the chain leads to our root.
+    Dates are not checked yet. `csr_der` is PKCS#10 for its next key (RFC 7030, 4.2.2)."""
+
+    certificate_der: bytes
+    csr_der: bytes
+
+
+class RevocationList(Message):
+    """`crl_der` is an X.509 CRL (RFC 5280, 5) of the issuing authority."""
+
+    crl_der: bytes
 
 
 class CertificatesOnly(Message):

@@ -22,6 +22,12 @@ HUB_ACCESS = "identity.hubs.list"
 HUB_ACCESS_SET = "identity.hubs.set_access"
 """`HubAccessRequest` → `HubAccessAnswer`, after the commit; 404 for a hub that never enrolled."""
 
+INCIDENTS = "identity.incidents.list"
+"""`Empty` → `IncidentList`: the open ones."""
+
+INCIDENT_SETTLE = "identity.incidents.settle"
+"""`IncidentRequest` → `IncidentList`, what is still open; 404 for one that is not."""
+
 CHANGED = "identity.changed"
 """Fan-out of `IdentityChanged` after every commit that changes who is let in. Each replica of identity confirms it once
 it decides by it. A lost one is made good in turn."""
@@ -43,6 +49,8 @@ class ClaimRequest(Message):
 
     hub_id: str
     life_seconds: int = 86_400
+    hub_serial: str | None = None
+    """The computer's serial number, where it is known: then no other can use the claim."""
 
 
 class ClaimAnswer(Message):
@@ -106,6 +114,51 @@ class HubAccessList(Message):
     """In order of id."""
 
     hubs: tuple[HubAccessEntry, ...]
+
+
+class IncidentKind(StrEnum):
+    """What only a person can clear up."""
+
+    CLAIM_USED_AGAIN = "claim_used_again"
+    """A claim that was used up came once more: it was copied, or its first answer was lost."""
+
+    CLAIM_OF_ANOTHER = "claim_of_another"
+    """A good claim came with another hub's id, or from another computer than it is for."""
+
+    REQUEST_REPLAYED = "request_replayed"
+    """The very bytes of an earlier certificate request came again."""
+
+    KEY_OF_ANOTHER = "key_of_another"
+    """A key that is another hub's: a copied SD card."""
+
+    REPLACED_CERTIFICATE = "replaced_certificate"
+    """Somebody came with a certificate that the hub has replaced: a copied SD card, or one put back from a copy."""
+
+    TWO_AT_ONCE = "two_at_once"
+    """Two computers speak as this hub in turn: a copied SD card."""
+
+
+class Incident(Message):
+    """`last_at_ms` is when it was seen last, `times` how often in all."""
+
+    incident_id: int
+    hub_id: str
+    kind: IncidentKind
+    first_at_ms: int
+    last_at_ms: int
+    times: int
+
+
+class IncidentList(Message):
+    """The newest first."""
+
+    incidents: tuple[Incident, ...]
+
+
+class IncidentRequest(Message):
+    """Which one was cleared up."""
+
+    incident_id: int
 
 
 class IdentityChanged(Message):

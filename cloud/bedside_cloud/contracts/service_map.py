@@ -63,7 +63,10 @@ IDENTITY_FOR_OPERATOR = (
     people.PEOPLE,
     people.HUB_ACCESS,
     people.HUB_ACCESS_SET,
+    people.INCIDENTS,
+    people.INCIDENT_SETTLE,
 )
+EST = (identity.EST_CA, identity.EST_ENROL, identity.EST_REENROL, identity.EST_CRL)
 REGISTRY_FOR_OPERATOR = (
     registry.HUBS,
     care.PATIENT_ADD,
@@ -86,7 +89,8 @@ SERVICES: tuple[ServiceEntry, ...] = (
         schema="identity",
         publishes=(people.CHANGED, people.HUB_ENROLLED),
         subscribes=("$SYS.REQ.USER.AUTH", people.CHANGED),
-        serves=(identity.LOGIN, identity.KEYS, identity.EST_CA, identity.EST_ENROL, *IDENTITY_FOR_OPERATOR),
+        serves=(identity.LOGIN, identity.KEYS, *EST, *IDENTITY_FOR_OPERATOR),
+        appends=(Appended("audit", "deeds", ("actor", "deed", "subject", "detail")),),
         replicas=2,
     ),
     ServiceEntry(
@@ -131,8 +135,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         requests=(
             identity.LOGIN,
             identity.KEYS,
-            identity.EST_CA,
-            identity.EST_ENROL,
+            *EST,
             registry.PATIENTS,
             registry.HUBS,
             registry.PLANS,

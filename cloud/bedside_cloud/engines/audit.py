@@ -1,8 +1,9 @@
-"""The audit log's chain, checked from outside the database that made it (see `schema/audit.sql`)."""
+"""The audit log's chains, checked from outside the database that made them (see `schema/audit.sql`)."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import psycopg
 
@@ -10,9 +11,27 @@ FIRST_PREVIOUS = bytes(32)
 """What the first row has for the hash of the one before."""
 
 
+class Chained(Protocol):
+    """A row of a chain: `at_ms` in UTC milliseconds."""
+
+    @property
+    def entry_no(self) -> int: ...
+    @property
+    def at_ms(self) -> int: ...
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What it says, beside number and time."""
+        ...
+
+    @property
+    def previous_hash(self) -> bytes: ...
+    @property
+    def hash(self) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: `at_ms` in UTC milliseconds, ids as text."""
+    """Who read whose data: ids as text."""
 
     entry_no: int
     at_ms: int
@@ -21,6 +40,30 @@ class Entry:
     what: str
     previous_hash: bytes
     hash: bytes
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """See `Chained`."""
+        return self.person_id, self.patient_id, self.what
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Who did what to a certificate, a hub or a claim. `detail` is a serial number, a reason, or empty."""
+
+    entry_no: int
+    at_ms: int
+    actor: str
+    deed: str
+    subject: str
+    detail: str
+    previous_hash: bytes
+    hash: bytes
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """See `Chained`."""
+        return self.actor, self.deed, self.subject, self.detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +83,13 @@ class BrokenChainError(Exception):
         self.reason = reason
 
 
-def hash_of(entry: Entry) -> bytes:
+def hash_of(entry: Chained) -> bytes:
     """What the row's hash must be."""
-    fields = (entry.entry_no, entry.at_ms, entry.person_id, entry.patient_id, entry.what, entry.previous_hash.hex())
+    fields = (entry.entry_no, entry.at_ms, *entry.said, entry.previous_hash.hex())
     return hashlib.sha256("|".join(map(str, fields)).encode()).digest()
 
 
-def checked(entries: Iterable[Entry], noted: Head | None = None) -> Head:
+def checked(entries: Iterable[Chained], noted: Head | None = None) -> Head:
     """The chain's head; BrokenChainError names the first row that does not hold.
 
     `noted` is a head of an earlier day: it must still stand in the chain.
@@ -70,13 +113,29 @@ def checked(entries: Iterable[Entry], noted: Head | None = None) -> Head:
     return head
 
 
+ENTRIES = (
+    b"SELECT entry_no, (extract(epoch FROM at) * 1000)::bigint, person_id::text, patient_id::text, what,"
+    b" previous_hash, hash FROM audit.reads ORDER BY entry_no"
+)
+DEEDS = (
+    b"SELECT entry_no, (extract(epoch FROM at) * 1000)::bigint, actor, deed, subject, detail,"
+    b" previous_hash, hash FROM audit.deeds ORDER BY entry_no"
+)
+
+
 def entries(dsn: str) -> Iterator[Entry]:
-    """Every row in order, a few at a time."""
-    statement = (
-        "SELECT entry_no, (extract(epoch FROM at) * 1000)::bigint, person_id::text, patient_id::text, what,"
-        " previous_hash, hash FROM audit.reads ORDER BY entry_no"
-    )
+    """Who read whose data: every row in order, a few at a time."""
+    for row in _rows(dsn, ENTRIES):
+        yield Entry(*row)
+
+
+def deeds(dsn: str) -> Iterator[Deed]:
+    """What was done to whom is let in: every row in order, a few at a time."""
+    for row in _rows(dsn, DEEDS):
+        yield Deed(*row)
+
+
+def _rows(dsn: str, statement: bytes) -> Iterator[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection, connection.cursor("audit") as cursor:
         cursor.execute(statement)
-        for row in cursor:
-            yield Entry(*row)
+        yield from cursor

@@ -1,28 +1,64 @@
 """Enrolment over Secure Transport (RFC 7030) for hubs: a listener of its own, with TLS.
 
-It decides nothing: the request goes to identity, which knows claims and holds the issuing key.
+It decides nothing: the request goes to identity, which knows claims and holds the issuing key. Beside EST it gives out
+the list of refused certificates, for brokers that let hubs in by themselves.
 """
 
 import base64
 import binascii
+import math
+import time
+from collections.abc import Awaitable
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import RefusedError, UnansweredError
-from bedside_cloud.contracts.identity import EST_CA, EST_ENROL, CertificatesOnly, EnrolRequest
+from bedside_cloud.contracts.identity import (
+    EST_CA,
+    EST_CRL,
+    EST_ENROL,
+    EST_REENROL,
+    CertificatesOnly,
+    EnrolRequest,
+    ReenrolRequest,
+    RevocationList,
+)
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.gateway.peer import client_certificate
+from bedside_cloud.gateway.throttle import Throttle
 
 MOST_BYTES = 16 * 1024
 """A PKCS#10 request with a P-256 key is below 1 KiB."""
 
 WIDTH = 64
 
+MOST_FAILURES, FAILURES_SECONDS = 10, 300.0
+"""How often an address may come with a wrong claim or certificate. Claims cannot be guessed: it keeps identity free."""
+
+# CsrAttrs (RFC 7030, 4.5.2): a key on P-256, ECDSA with SHA-256, and the computer's serial number in the subject.
+CSR_ATTRIBUTES = bytes.fromhex("3026301506072a8648ce3d0201310a06082a8648ce3d03010706082a8648ce3d0403020603550405")
+
 
 def make_est(bus: Bus) -> FastAPI:
     """The application of the enrolment listener."""
     app = FastAPI(title="Bedside enrolment", openapi_url=None, docs_url=None, redoc_url=None)
+    throttle = Throttle(MOST_FAILURES, FAILURES_SECONDS)
+
+    async def issued(request: Request, asking: Awaitable[CertificatesOnly]) -> Response:
+        try:
+            return certificates(await asking)
+        except RefusedError as refusal:
+            if refusal.code in (401, 403):
+                throttle.failed(address_of(request), time.monotonic())
+            return refused(refusal)
+        except UnansweredError:
+            return unavailable()
+
+    def held_off(request: Request) -> Response | None:
+        seconds = throttle.wait_seconds(address_of(request), time.monotonic())
+        return None if seconds <= 0 else too_many(seconds)
 
     @app.get("/.well-known/est/cacerts")
     async def cacerts() -> Response:
@@ -32,43 +68,94 @@ def make_est(bus: Bus) -> FastAPI:
         except UnansweredError:
             return unavailable()
 
+    @app.get("/.well-known/est/csrattrs")
+    async def csrattrs() -> Response:
+        """What a request should look like (4.5)."""
+        return encoded(CSR_ATTRIBUTES, "application/csrattrs")
+
+    @app.get("/crl/issuing.crl")
+    async def crl() -> Response:
+        """The certificates that are refused before they expire (RFC 5280, 5), in DER."""
+        try:
+            answer = await bus.request(EST_CRL, Empty(), RevocationList)
+        except UnansweredError:
+            return unavailable()
+        return Response(answer.crl_der, media_type="application/pkix-crl")
+
     @app.post("/.well-known/est/simpleenroll")
     async def simpleenroll(request: Request) -> Response:
-        """A certificate for a hub that holds a claim, given as HTTP Basic (4.2, 3.2.3)."""
+        """A certificate for a hub that holds a claim, given as HTTP Basic (4.2, 3.2.3), or a certificate of ours."""
+        shown = client_certificate(request.scope)
+        if shown is not None and "authorization" not in request.headers:
+            return await simplereenroll(request)
+        if (wait := held_off(request)) is not None:
+            return wait
         credentials = basic(request.headers.get("authorization", ""))
         if credentials is None:
             return unauthorised("Send the hub's id and its claim.")
         csr = await body_of(request)
         if csr is None:
-            return PlainTextResponse("The body is not a base64 PKCS#10 request.", status_code=400)
+            return no_request()
         hub_id, claim = credentials
-        try:
-            question = EnrolRequest(hub_id=hub_id, claim=claim, csr_der=csr)
-            return certificates(await bus.request(EST_ENROL, question, CertificatesOnly))
-        except RefusedError as refusal:
-            if refusal.code == 401:
-                return unauthorised(refusal.reason)
-            return PlainTextResponse(refusal.reason, status_code=refusal.code)
-        except UnansweredError:
-            return unavailable()
+        question = EnrolRequest(hub_id=hub_id, claim=claim, csr_der=csr)
+        return await issued(request, bus.request(EST_ENROL, question, CertificatesOnly))
+
+    @app.post("/.well-known/est/simplereenroll")
+    async def simplereenroll(request: Request) -> Response:
+        """The next certificate of a hub that shows its present one in the handshake (4.2.2), also an expired one."""
+        if (wait := held_off(request)) is not None:
+            return wait
+        shown = client_certificate(request.scope)
+        if shown is None:
+            return unauthorised("Show the hub's certificate, or enrol with a claim.")
+        csr = await body_of(request)
+        if csr is None:
+            return no_request()
+        question = ReenrolRequest(certificate_der=shown, csr_der=csr)
+        return await issued(request, bus.request(EST_REENROL, question, CertificatesOnly))
 
     return app
 
 
+def address_of(request: Request) -> str:
+    """Where the request came from."""
+    return request.client.host if request.client else ""
+
+
 def certificates(answer: CertificatesOnly) -> Response:
-    """A certs-only answer as RFC 7030 wants it: base64 with its transfer encoding named."""
-    text = base64.b64encode(answer.pkcs7_der).decode()
+    """A certs-only answer as RFC 7030 wants it."""
+    return encoded(answer.pkcs7_der, "application/pkcs7-mime; smime-type=certs-only")
+
+
+def encoded(der: bytes, media_type: str) -> Response:
+    """Base64 with its transfer encoding named."""
+    text = base64.b64encode(der).decode()
     lines = "\r\n".join(text[start : start + WIDTH] for start in range(0, len(text), WIDTH))
-    return Response(
-        lines + "\r\n",
-        media_type="application/pkcs7-mime; smime-type=certs-only",
-        headers={"Content-Transfer-Encoding": "base64"},
-    )
+    return Response(lines + "\r\n", media_type=media_type, headers={"Content-Transfer-Encoding": "base64"})
+
+
+def refused(refusal: RefusedError) -> Response:
+    """What identity said, with its code."""
+    if refusal.code == 401:
+        return unauthorised(refusal.reason)
+    headers = {"Retry-After": "60"} if refusal.code == 429 else None
+    return PlainTextResponse(refusal.reason, status_code=refusal.code, headers=headers)
 
 
 def unauthorised(reason: str) -> Response:
     """401 with the scheme that a hub is to use."""
     return PlainTextResponse(reason, status_code=401, headers={"WWW-Authenticate": 'Basic realm="est"'})
+
+
+def no_request() -> Response:
+    """400: the body is of another kind."""
+    return PlainTextResponse("The body is not a base64 PKCS#10 request.", status_code=400)
+
+
+def too_many(seconds: float) -> Response:
+    """429: this address was wrong too often."""
+    reason = "Too many refused attempts from this address. Try again later."
+    return PlainTextResponse(reason, status_code=429, headers={"Retry-After": str(math.ceil(seconds))})
 
 
 def unavailable() -> Response:

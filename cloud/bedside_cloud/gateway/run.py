@@ -17,6 +17,7 @@ from bedside_cloud.database.pool import Database
 from bedside_cloud.gateway.app import make_app
 from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.est import make_est
+from bedside_cloud.gateway.peer import PeerProtocol, asking_for_certificates
 from bedside_cloud.readiness import announce_ready
 from bedside_cloud.settings import ServiceSettings
 
@@ -80,4 +81,6 @@ def _enrolment_config(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config
     config.ssl_certfile = str(settings.certificates.certificate_file("est"))
     config.ssl_keyfile = str(settings.certificates.key_file("est"))
     config.ssl_version = ssl.PROTOCOL_TLS_SERVER
+    config.http = PeerProtocol
+    config.ssl_context_factory = lambda _, made: asking_for_certificates(made(), settings.certificates.ca_file)
     return config

@@ -33,19 +33,25 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Let in as `hub_id` until the certificate ends; a `renewal` may neither speak nor listen."""
+    """Let in as `hub_id` until the certificate ends; a `renewal` may neither speak nor listen.
+
+    `adopts` is set when the hub comes with a newer certificate than ever before: the older ones are to be refused now.
+    """
 
     hub_id: str
     until: datetime
     renewal: bool = False
+    adopts: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Not let in. `unknown_hub` says that a newer snapshot might know better."""
+    """Not let in. `unknown_hub` says that a newer snapshot might know better. `replaced` is the hub whose certificate
+    of earlier days was shown: a person should know of that."""
 
     reason: str
     unknown_hub: bool = False
+    replaced: str | None = None
 
 
 def parse_question(token: bytes) -> Question:
@@ -87,9 +93,11 @@ def decide(question: Question, snapshot: Snapshot, now: datetime) -> Granted | D
         return Denied("unknown hub", unknown_hub=True)
     if entry.access is not Access.ACTIVE:
         return Denied(f"hub is {entry.access.value}")
-    if leaf.not_valid_before_utc + authority.BACKDATED < entry.refuse_issued_before:
-        return Denied("certificate was replaced or revoked")
-    return Granted(hub_id, leaf.not_valid_after_utc, renewal)
+    issued_at = authority.issued_at(leaf)
+    if issued_at < max(entry.refuse_issued_before, entry.adopted_issued_at):
+        return Denied("certificate was replaced or revoked", replaced=hub_id)
+    adopts = issued_at if issued_at > entry.adopted_issued_at and not renewal else None
+    return Granted(hub_id, leaf.not_valid_after_utc, renewal, adopts)
 
 
 def answer(question: Question, decision: Granted | Denied, seed: str, now: datetime) -> bytes:

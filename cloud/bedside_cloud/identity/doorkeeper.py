@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 from bedside_cloud.bus.connection import Bus
-from bedside_cloud.database.pool import unavailable
+from bedside_cloud.contracts.identity_administration import IncidentKind
+from bedside_cloud.database.pool import Database, unavailable
+from bedside_cloud.engines.certificates.revocation import RevokedFor
+from bedside_cloud.identity import store
 from bedside_cloud.identity.callout import Denied, Granted, Question, answer, decide, parse_question
 from bedside_cloud.identity.snapshot import Snapshots
 
@@ -17,9 +20,19 @@ QUESTION = "$SYS.REQ.USER.AUTH"
 
 
 class Doorkeeper:
-    """Decides from the snapshot at hand; only a hub it does not know makes it look into the database once."""
+    """Decides from the snapshot at hand; only a hub it does not know makes it look into the database once.
 
-    def __init__(self, snapshots: Snapshots, seed: str, clock: Callable[[], datetime]) -> None:
+    `noticed` is told of each decision after it was answered; what it raises is logged, and nobody waits for it.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        seed: str,
+        clock: Callable[[], datetime],
+        noticed: Callable[[Granted | Denied], Awaitable[None]],
+    ) -> None:
+        self._noticed = noticed
         self._snapshots = snapshots
         self._seed = seed
         self._clock = clock
@@ -46,6 +59,11 @@ class Doorkeeper:
         if isinstance(decision, Denied):
             LOG.warning("denied client=%s reason=%s", question.mqtt_client_id[:64], decision.reason)
         await message.respond(answer(question, decision, self._seed, self._clock()))
+        try:
+            await self._noticed(decision)
+        except (*unavailable, TimeoutError) as cause:
+            # A hub that adopts a certificate does so again at its next connection.
+            LOG.warning("not_noted client=%s cause=%s", question.mqtt_client_id[:64], type(cause).__name__)
 
     async def decision(self, question: Question) -> Granted | Denied:
         """Whether the asker is let in. A hub that enrolled a moment ago may be missing in our snapshot."""
@@ -58,3 +76,24 @@ class Doorkeeper:
                 return decision
             return decide(question, self._snapshots.current, self._clock())
         return decision
+
+
+async def note(database: Database, decision: Granted | Denied, now: datetime) -> bool:
+    """Keep what a decision tells of a hub's certificates. Whether others have to decide by something new."""
+    if isinstance(decision, Denied):
+        if decision.replaced is not None:
+            async with database.transaction() as connection:
+                await store.add_incident(connection, decision.replaced, IncidentKind.REPLACED_CERTIFICATE, now)
+        return False
+    if decision.adopts is None:
+        return False
+    async with database.transaction() as connection:
+        if not await store.adopt(connection, decision.hub_id, decision.adopts, now):
+            return False
+        for serial in await store.revoke_certificates(
+            connection, decision.hub_id, decision.adopts, RevokedFor.SUPERSEDED, now
+        ):
+            await store.add_deed(connection, decision.hub_id, "certificate_superseded", decision.hub_id, serial)
+        await store.next_version(connection)
+    LOG.info("adopted hub=%s", decision.hub_id)
+    return True

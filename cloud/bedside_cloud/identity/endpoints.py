@@ -1,4 +1,4 @@
-"""What identity answers: enrolment, log-in, keys, and what a tech asks for."""
+"""What identity answers beside enrolment: log-in, keys, and what a tech asks for."""
 
 import asyncio
 import logging
@@ -10,60 +10,58 @@ from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import identity, identity_administration
 from bedside_cloud.contracts.identity import (
-    CertificatesOnly,
-    EnrolRequest,
     LoginAnswer,
     LoginRequest,
     SigningKeys,
 )
 from bedside_cloud.contracts.identity_administration import (
+    Access,
     ClaimAnswer,
     ClaimRequest,
     HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
+    IncidentList,
+    IncidentRequest,
     PeopleAnswer,
     PersonAnswer,
     PersonRequest,
 )
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Database
-from bedside_cloud.engines.certificates import authority
-from bedside_cloud.engines.certificates.authority import Certificate, Issued
-from bedside_cloud.engines.certificates.requests import RequestError, hub_key
+from bedside_cloud.engines.certificates.revocation import RevokedFor
 from bedside_cloud.identity import passwords, store
 from bedside_cloud.identity.claims import claim_sha256, new_claim
+from bedside_cloud.identity.enrolment import checked_hub_id
 from bedside_cloud.identity.tokens import LIFE_SECONDS, Tokens
-from bedside_profiles.errors import MalformedError
-from bedside_profiles.wire.topics import check_hub_id
 
 LOG = logging.getLogger(__name__)
 
 LONGEST_CLAIM_SECONDS = 7 * 86_400
 LONGEST_NAME = 64
 
+OPERATOR = "operator"
+"""In the record of deeds: whoever holds the state directory."""
+
+FOR_GOOD = timedelta(days=1)
+"""Later than any certificate can have been issued by now."""
+
 
 class Endpoints:
-    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer; `changed` tells
-    whether every replica decides by it now."""
+    """`changed(version)` is awaited after the commit and before the answer, and tells whether every replica decides by
+    it now."""
 
     def __init__(
         self,
         database: Database,
-        issuing: Issued,
-        root: Certificate,
         tokens: Tokens,
         clock: Callable[[], datetime],
         changed: Callable[[int], Awaitable[bool]],
-        enrolled: Callable[[str], Awaitable[None]],
     ) -> None:
         self._database = database
-        self._issuing = issuing
-        self._root = root
         self._tokens = tokens
         self._clock = clock
         self._changed = changed
-        self._enrolled = enrolled
         # Two at once fill this machine's cores and 128 MiB; more would let a flood of log-ins starve the callout.
         self._hashing = asyncio.Semaphore(2)
 
@@ -72,46 +70,25 @@ class Endpoints:
         return (
             Endpoint(identity.LOGIN, LoginRequest, self.login),
             Endpoint(identity.KEYS, Empty, self.keys),
-            Endpoint(identity.EST_CA, Empty, self.ca_certificates),
-            Endpoint(identity.EST_ENROL, EnrolRequest, self.enrol),
             Endpoint(identity_administration.CLAIM_CREATE, ClaimRequest, self.create_claim),
             Endpoint(identity_administration.PERSON_ADD, PersonRequest, self.add_person),
             Endpoint(identity_administration.PEOPLE, Empty, self.people),
             Endpoint(identity_administration.HUB_ACCESS, Empty, self.hubs),
             Endpoint(identity_administration.HUB_ACCESS_SET, HubAccessRequest, self.set_access),
+            Endpoint(identity_administration.INCIDENTS, Empty, self.incidents),
+            Endpoint(identity_administration.INCIDENT_SETTLE, IncidentRequest, self.settle_incident),
         )
 
-    async def ca_certificates(self, _request: Empty) -> CertificatesOnly:
-        return CertificatesOnly(pkcs7_der=authority.certificates_only([self._issuing.certificate, self._root]))
-
-    async def enrol(self, request: EnrolRequest) -> CertificatesOnly:
-        hub_id = _checked_hub_id(request.hub_id)
-        try:
-            key = hub_key(request.csr_der, hub_id)
-        except RequestError as wrong:
-            # Before the claim is used: a hub with a faulty request may try again with it.
-            raise RefusedError(400, str(wrong)) from wrong
-        now = self._clock()
-        certificate = authority.issue_hub(self._issuing, hub_id, key, now)
-        async with self._database.transaction() as connection:
-            if not await store.use_claim(connection, claim_sha256(request.claim), hub_id, now):
-                LOG.warning("enrolment_refused hub=%s", hub_id)
-                raise RefusedError(401, "The claim is unknown, used, expired, or another hub's.")
-            await store.enrol(connection, hub_id, certificate)
-            version = await store.next_version(connection)
-        LOG.info("enrolled hub=%s", hub_id)
-        await self._changed(version)
-        await self._enrolled(hub_id)
-        return CertificatesOnly(pkcs7_der=authority.certificates_only([certificate, self._issuing.certificate]))
-
     async def create_claim(self, request: ClaimRequest) -> ClaimAnswer:
-        hub_id = _checked_hub_id(request.hub_id)
+        hub_id = checked_hub_id(request.hub_id)
         if not 60 <= request.life_seconds <= LONGEST_CLAIM_SECONDS:
             raise RefusedError(400, f"A claim lives 60 to {LONGEST_CLAIM_SECONDS} seconds.")
         now, claim = self._clock(), new_claim()
         expires_at = now + timedelta(seconds=request.life_seconds)
         async with self._database.transaction() as connection:
-            await store.insert_claim(connection, claim_sha256(claim), hub_id, now, expires_at)
+            sha256 = claim_sha256(claim)
+            await store.insert_claim(connection, sha256, hub_id, request.hub_serial, now, expires_at)
+            await store.add_deed(connection, OPERATOR, "claim_made", hub_id, sha256.hex()[:16])
         return ClaimAnswer(hub_id=hub_id, claim=claim, expires_at_ms=round(expires_at.timestamp() * 1000))
 
     async def login(self, request: LoginRequest) -> LoginAnswer:
@@ -159,9 +136,17 @@ class Endpoints:
             return HubAccessList(hubs=await store.hubs(connection))
 
     async def set_access(self, request: HubAccessRequest) -> HubAccessAnswer:
+        now = self._clock()
         async with self._database.transaction() as connection:
-            if not await store.set_access(connection, request.hub_id, request.access, self._clock()):
+            if not await store.set_access(connection, request.hub_id, request.access, now):
                 raise RefusedError(404, "No such hub has enrolled, or it is revoked and has to enrol again.")
+            await store.add_deed(connection, OPERATOR, f"hub_{request.access.value}", request.hub_id)
+            if request.access is Access.REVOKED:
+                revoked = await store.revoke_certificates(
+                    connection, request.hub_id, now + FOR_GOOD, RevokedFor.CEASED, now
+                )
+                for serial in revoked:
+                    await store.add_deed(connection, OPERATOR, "certificate_revoked", request.hub_id, serial)
             version = await store.next_version(connection)
             entries = await store.hubs(connection)
         LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
@@ -169,9 +154,15 @@ class Endpoints:
         entry = next(entry for entry in entries if entry.hub_id == request.hub_id)
         return HubAccessAnswer(hub=entry, everywhere=everywhere)
 
+    async def incidents(self, _request: Empty) -> IncidentList:
+        async with self._database.transaction() as connection:
+            return IncidentList(incidents=await store.incidents(connection))
 
-def _checked_hub_id(hub_id: str) -> str:
-    try:
-        return check_hub_id(hub_id)
-    except MalformedError as wrong:
-        raise RefusedError(400, str(wrong)) from wrong
+    async def settle_incident(self, request: IncidentRequest) -> IncidentList:
+        async with self._database.transaction() as connection:
+            settled = await store.settle_incident(connection, request.incident_id, self._clock())
+            if settled is None:
+                raise RefusedError(404, "No incident is open under that number.")
+            hub_id, kind = settled
+            await store.add_deed(connection, OPERATOR, "incident_settled", hub_id, kind)
+            return IncidentList(incidents=await store.incidents(connection))

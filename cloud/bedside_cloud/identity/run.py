@@ -11,9 +11,11 @@ from bedside_cloud.contracts.identity_administration import CHANGED, HUB_ENROLLE
 from bedside_cloud.database.pool import Database, unavailable
 from bedside_cloud.engines.certificates.authority import derived_key
 from bedside_cloud.identity import store
+from bedside_cloud.identity.callout import Denied, Granted
 from bedside_cloud.identity.connections import DISCONNECTS, Connections, oversized_sender
-from bedside_cloud.identity.doorkeeper import Doorkeeper
+from bedside_cloud.identity.doorkeeper import Doorkeeper, note
 from bedside_cloud.identity.endpoints import Endpoints
+from bedside_cloud.identity.enrolment import Enrolment
 from bedside_cloud.identity.snapshot import Snapshot, Snapshots
 from bedside_cloud.identity.tokens import Tokens
 from bedside_cloud.readiness import announce_ready
@@ -49,8 +51,17 @@ async def main(settings: ServiceSettings) -> None:
     async with Bus.open(settings.bus) as bus, Bus.open(settings.system_bus) as system:
         connections = Connections(system)
         snapshots = Snapshots(settings.folder / "snapshot.json", fetch, connections.cut)
-        keeper = Doorkeeper(snapshots, settings.secrets["bus.callout"].reveal(), utc_now)
         hinted = asyncio.Event()
+
+        async def noticed(decision: Granted | Denied) -> None:
+            adopts = isinstance(decision, Granted) and decision.adopts is not None
+            if adopts or (isinstance(decision, Denied) and decision.replaced is not None):
+                async with asyncio.timeout(2):
+                    database = await asyncio.shield(opened)
+                if await note(database, decision, utc_now()):
+                    await bus.publish(CHANGED, IdentityChanged(version=0))
+
+        keeper = Doorkeeper(snapshots, settings.secrets["bus.callout"].reveal(), utc_now, noticed)
 
         async def on_changed() -> None:
             try:
@@ -95,8 +106,9 @@ async def main(settings: ServiceSettings) -> None:
             await system.subscribe(DISCONNECTS, on_disconnect, queue="identity")
             issuing = settings.certificates.issuing(settings.secrets["ca.issuing"].reveal())
             tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))
-            endpoints = Endpoints(database, issuing, settings.certificates.root(), tokens, utc_now, changed, enrolled)
-            await bus.serve(endpoints.table())
+            enrolment = Enrolment(database, issuing, settings.certificates.root(), utc_now, changed, enrolled)
+            endpoints = Endpoints(database, tokens, utc_now, changed)
+            await bus.serve((*enrolment.table(), *endpoints.table()))
             announce_ready()
             await _keep_fresh(snapshots, hinted)
 

@@ -13,10 +13,11 @@ from bedside_cloud.contracts.identity_administration import Access
 
 @dataclass(frozen=True, slots=True)
 class HubEntry:
-    """One enrolled hub."""
+    """One enrolled hub. Certificates older than either date are refused; the first one's also end its connection."""
 
     access: Access
     refuse_issued_before: datetime
+    adopted_issued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ EMPTY = Snapshot(-1, {})
 def write_snapshot(snapshot: Snapshot, path: Path) -> None:
     """Replace the file whole, mode 0600."""
     hubs = {
-        hub_id: [entry.access.value, entry.refuse_issued_before.isoformat()] for hub_id, entry in snapshot.hubs.items()
+        hub_id: [entry.access.value, entry.refuse_issued_before.isoformat(), entry.adopted_issued_at.isoformat()]
+        for hub_id, entry in snapshot.hubs.items()
     }
     beside = path.with_name(path.name + ".new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -47,8 +49,8 @@ def read_snapshot(path: Path) -> Snapshot:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         hubs = {
-            hub_id: HubEntry(Access(access), datetime.fromisoformat(before))
-            for hub_id, (access, before) in content["hubs"].items()
+            hub_id: HubEntry(Access(access), datetime.fromisoformat(before), datetime.fromisoformat(adopted))
+            for hub_id, (access, before, adopted) in content["hubs"].items()
         }
         return Snapshot(int(content["version"]), hubs)
     except (OSError, ValueError, KeyError):

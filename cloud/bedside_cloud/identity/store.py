@@ -4,41 +4,158 @@ from datetime import datetime
 from pathlib import Path
 
 from bedside_cloud.contracts.identity import Role
-from bedside_cloud.contracts.identity_administration import Access, HubAccessEntry, PersonAnswer
+from bedside_cloud.contracts.identity_administration import (
+    Access,
+    HubAccessEntry,
+    Incident,
+    IncidentKind,
+    PersonAnswer,
+)
 from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.queries import Queries
 from bedside_cloud.database.times import to_ms
-from bedside_cloud.engines.certificates.authority import BACKDATED, Certificate
+from bedside_cloud.engines.certificates.authority import Certificate, issued_at, key_sha256, serial_hex
+from bedside_cloud.engines.certificates.requests import HubRequest
+from bedside_cloud.engines.certificates.revocation import Revoked, RevokedFor
 from bedside_cloud.identity.snapshot import HubEntry, Snapshot
 
 SQL = Queries(Path(__file__).parent / "queries.sql")
 
 
-async def insert_claim(connection: Connection, sha256: bytes, hub_id: str, now: datetime, expires_at: datetime) -> None:
+async def insert_claim(
+    connection: Connection, sha256: bytes, hub_id: str, hub_serial: str | None, now: datetime, expires_at: datetime
+) -> None:
     """Keep the hash of a new claim."""
-    parameters = {"claim_sha256": sha256, "hub_id": hub_id, "now": now, "expires_at": expires_at}
+    parameters = {
+        "claim_sha256": sha256,
+        "hub_id": hub_id,
+        "hub_serial": hub_serial,
+        "now": now,
+        "expires_at": expires_at,
+    }
     await connection.execute(SQL["insert_claim"], parameters)
 
 
-async def use_claim(connection: Connection, sha256: bytes, hub_id: str, now: datetime) -> bool:
-    """Use a claim up; False when it is unknown, used, expired, or another hub's."""
-    parameters = {"claim_sha256": sha256, "hub_id": hub_id, "now": now}
+async def use_claim(connection: Connection, sha256: bytes, hub_id: str, hub_serial: str | None, now: datetime) -> bool:
+    """Use a claim up; False when it is unknown, used, expired, another hub's, or another computer's."""
+    parameters = {"claim_sha256": sha256, "hub_id": hub_id, "hub_serial": hub_serial, "now": now}
     return bool(await fetch_all(connection, SQL["use_claim"], parameters))
 
 
-async def enrol(connection: Connection, hub_id: str, certificate: Certificate) -> None:
+async def misuse_of_claim(connection: Connection, sha256: bytes, now: datetime) -> tuple[str, IncidentKind] | None:
+    """What it means that this claim was refused, and whose it is; None when it is nobody's, or just too old."""
+    rows = await fetch_all(connection, SQL["claim"], {"claim_sha256": sha256})
+    if not rows:
+        return None
+    hub_id, is_used, expires_at = rows[0]
+    if is_used:
+        return hub_id, IncidentKind.CLAIM_USED_AGAIN
+    return (hub_id, IncidentKind.CLAIM_OF_ANOTHER) if expires_at > now else None
+
+
+async def enrol(connection: Connection, hub_id: str, certificate: Certificate, request: HubRequest) -> None:
     """The hub is active from now on with this certificate; those that it had before are refused."""
-    issued_at = certificate.not_valid_before_utc + BACKDATED
-    await connection.execute(SQL["enrol_hub"], {"hub_id": hub_id, "now": issued_at})
+    await connection.execute(SQL["enrol_hub"], {"hub_id": hub_id, "now": issued_at(certificate)})
+    await keep_certificate(connection, hub_id, certificate, request)
+
+
+async def keep_certificate(connection: Connection, hub_id: str, certificate: Certificate, request: HubRequest) -> None:
+    """Write down what was issued to a hub, and for which request."""
     await connection.execute(
         SQL["insert_certificate"],
         {
-            "serial": f"{certificate.serial_number:x}",
+            "serial": serial_hex(certificate),
             "hub_id": hub_id,
-            "issued_at": issued_at,
+            "issued_at": issued_at(certificate),
             "ends_at": certificate.not_valid_after_utc,
+            "key_sha256": key_sha256(request.key),
+            "request_sha256": request.sha256,
         },
     )
+
+
+async def adopt(connection: Connection, hub_id: str, issued: datetime, now: datetime) -> bool:
+    """The hub came with a certificate of that moment: older ones are refused. False when that was known."""
+    parameters = {"hub_id": hub_id, "issued_at": issued, "now": now}
+    return bool(await fetch_all(connection, SQL["adopt"], parameters))
+
+
+async def revoke_certificates(
+    connection: Connection, hub_id: str, issued_before: datetime, reason: RevokedFor, now: datetime
+) -> tuple[str, ...]:
+    """Serials of the certificates in force that are refused from now on."""
+    parameters = {"hub_id": hub_id, "issued_before": issued_before, "reason": reason.value, "now": now}
+    return tuple([row[0] for row in await fetch_all(connection, SQL["revoke_certificates"], parameters)])
+
+
+async def revoked(connection: Connection, now: datetime) -> tuple[int, tuple[Revoked, ...]]:
+    """The number of the list, and every certificate that is refused although its dates say that it is in force."""
+    ((version,),) = await fetch_all(connection, SQL["access_version"], {})
+    rows = await fetch_all(connection, SQL["revoked"], {"now": now})
+    return version, tuple([Revoked(int(serial, 16), at, RevokedFor(reason)) for serial, at, reason in rows])
+
+
+async def hub_for_renewal(connection: Connection, hub_id: str) -> tuple[Access, datetime] | None:
+    """What the hub may do, and the moment before which its certificates are refused. Others wait meanwhile."""
+    rows = await fetch_all(connection, SQL["hub_for_renewal"], {"hub_id": hub_id})
+    return (Access(rows[0][0]), rows[0][1]) if rows else None
+
+
+async def is_known_certificate(connection: Connection, hub_id: str, certificate: Certificate) -> bool:
+    """Whether it was issued to that hub, and not taken back."""
+    parameters = {"serial": serial_hex(certificate), "hub_id": hub_id}
+    return bool(await fetch_all(connection, SQL["is_known_certificate"], parameters))
+
+
+async def certificates_since(connection: Connection, hub_id: str, since: datetime) -> int:
+    """How many the hub has got."""
+    rows = await fetch_all(connection, SQL["certificates_since"], {"hub_id": hub_id, "since": since})
+    count: int = rows[0][0]
+    return count
+
+
+async def misuse_of_request(connection: Connection, hub_id: str, request: HubRequest) -> IncidentKind | None:
+    """Whether the request was seen before, or is for a key that another hub has."""
+    if await fetch_all(connection, SQL["is_replay"], {"request_sha256": request.sha256}):
+        return IncidentKind.REQUEST_REPLAYED
+    parameters = {"key_sha256": key_sha256(request.key), "hub_id": hub_id}
+    return IncidentKind.KEY_OF_ANOTHER if await fetch_all(connection, SQL["is_key_of_another"], parameters) else None
+
+
+async def add_incident(connection: Connection, hub_id: str, kind: IncidentKind, now: datetime) -> int:
+    """How often it was seen since it was last cleared up, this time included."""
+    rows = await fetch_all(connection, SQL["add_incident"], {"hub_id": hub_id, "kind": kind.value, "now": now})
+    times: int = rows[0][0]
+    return times
+
+
+async def incidents(connection: Connection) -> tuple[Incident, ...]:
+    """The open ones, the newest first."""
+    return tuple(
+        [
+            Incident(
+                incident_id=incident_id,
+                hub_id=hub_id,
+                kind=kind,
+                first_at_ms=to_ms(first_at),
+                last_at_ms=to_ms(last_at),
+                times=times,
+            )
+            for incident_id, hub_id, kind, first_at, last_at, times in await fetch_all(connection, SQL["incidents"], {})
+        ]
+    )
+
+
+async def settle_incident(connection: Connection, incident_id: int, now: datetime) -> tuple[str, str] | None:
+    """Its hub and kind; None when none is open under that number."""
+    rows = await fetch_all(connection, SQL["settle_incident"], {"incident_id": incident_id, "now": now})
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+async def add_deed(connection: Connection, actor: str, deed: str, subject: str, detail: str = "") -> None:
+    """Write down what was done, in the transaction that does it."""
+    parameters = {"actor": actor, "deed": deed, "subject": subject, "detail": detail}
+    await connection.execute(SQL["add_deed"], parameters)
 
 
 async def set_access(connection: Connection, hub_id: str, access: Access, now: datetime) -> bool:
@@ -78,7 +195,8 @@ async def snapshot(connection: Connection) -> Snapshot:
     """Who is let in now."""
     rows = await fetch_all(connection, SQL["snapshot"], {})
     version = rows[0][0] if rows else 0
-    return Snapshot(version, {hub_id: HubEntry(Access(access), before) for _, hub_id, access, before in rows})
+    hubs = {hub_id: HubEntry(Access(access), before, adopted) for _, hub_id, access, before, adopted in rows}
+    return Snapshot(version, hubs)
 
 
 async def put_person(connection: Connection, name: str, role: Role, hashed: str, now: datetime) -> PersonAnswer:

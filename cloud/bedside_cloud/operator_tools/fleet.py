@@ -10,12 +10,17 @@ from bedside_cloud.contracts.identity_administration import (
     CLAIM_CREATE,
     HUB_ACCESS,
     HUB_ACCESS_SET,
+    INCIDENT_SETTLE,
+    INCIDENTS,
     Access,
     ClaimAnswer,
     ClaimRequest,
     HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
+    IncidentKind,
+    IncidentList,
+    IncidentRequest,
 )
 from bedside_cloud.contracts.message import Empty, Message
 from bedside_cloud.contracts.registry import HUBS, HubList
@@ -33,7 +38,9 @@ hub = typer.Typer(help="Hubs.", no_args_is_help=True)
 device = typer.Typer(help="Devices.", no_args_is_help=True)
 fleet.add_typer(claim, name="claim")
 fleet.add_typer(hub, name="hub")
+incident = typer.Typer(help="Copied claims, keys and SD cards.", no_args_is_help=True)
 fleet.add_typer(device, name="device")
+fleet.add_typer(incident, name="incident")
 
 
 class ClaimTicket(Message):
@@ -52,6 +59,9 @@ class ClaimTicket(Message):
 def claim_new(
     hub_id: Annotated[str, typer.Option("--hub-id", help="The hub that may enrol: a-z, 0-9 and -.")],
     hours: Annotated[float, typer.Option("--hours", help="How long the claim is good.")] = 24,
+    serial: Annotated[
+        str | None, typer.Option("--serial", help="The computer's serial number: no other can use the claim then.")
+    ] = None,
     host: Annotated[
         str | None, typer.Option("--host", help="How the hub reaches this machine, if not by its first name.")
     ] = None,
@@ -62,7 +72,7 @@ def claim_new(
 
     Example: bedside-cloud fleet claim new --hub-id hub-7
     """
-    request = ClaimRequest(hub_id=hub_id, life_seconds=round(hours * 3600))
+    request = ClaimRequest(hub_id=hub_id, life_seconds=round(hours * 3600), hub_serial=serial)
     answer = ask(state, CLAIM_CREATE, request, ClaimAnswer)
     ticket = claim_ticket(State.open(state.absolute()), answer, host)
     if json:
@@ -180,3 +190,59 @@ def device_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) ->
         for one in roll.devices
     )
     table(("device", "profile", "hub", "patient", "slot"), rows, "No device yet.")
+
+
+INCIDENT_WORDS = {
+    IncidentKind.CLAIM_USED_AGAIN: (
+        "a claim that was used came again",
+        "If nobody repeated an enrolment: revoke the hub, and enrol it with a new claim.",
+    ),
+    IncidentKind.CLAIM_OF_ANOTHER: (
+        "a good claim came from another hub or computer",
+        "Look whose label was used; make a new claim for the right hub.",
+    ),
+    IncidentKind.REQUEST_REPLAYED: (
+        "an old certificate request came again",
+        "Somebody listened in on an enrolment: revoke the hub, and enrol it over another network.",
+    ),
+    IncidentKind.KEY_OF_ANOTHER: (
+        "it has the key of another hub",
+        "The SD card was copied: write the second one anew, and enrol it with its own claim.",
+    ),
+    IncidentKind.REPLACED_CERTIFICATE: (
+        "it came with a certificate that was replaced",
+        "The SD card was copied, or put back from a copy: revoke the hub, and enrol it with a new claim.",
+    ),
+    IncidentKind.TWO_AT_ONCE: (
+        "two computers speak as this hub",
+        "The SD card was copied: switch one of them off, revoke the hub, and enrol it with a new claim.",
+    ),
+}
+"""What happened, and what to do."""
+
+
+@incident.command("list")
+def incident_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+    """What somebody must look at: used claims, copied keys, copied SD cards.
+
+    Example: bedside-cloud fleet incident list
+    """
+    found = ask(state, INCIDENTS, Empty(), IncidentList)
+    if json:
+        as_json(found)
+        return
+    rows = [
+        (str(one.incident_id), one.hub_id, utc(one.last_at_ms), str(one.times), *INCIDENT_WORDS[one.kind])
+        for one in found.incidents
+    ]
+    table(("no.", "hub", "last seen", "times", "what happened", "what to do"), rows, "No incident is open.")
+
+
+@incident.command("settle")
+def incident_settle(incident_id: int, state: StateOption = DEFAULT_STATE) -> None:
+    """Say that an incident is cleared up. Should it happen again, it is listed again.
+
+    Example: bedside-cloud fleet incident settle 3
+    """
+    left = ask(state, INCIDENT_SETTLE, IncidentRequest(incident_id=incident_id), IncidentList)
+    say(f"Settled. {len(left.incidents)} still open.")

@@ -10,6 +10,7 @@ import bedside_cloud
 from bedside_cloud.alerting.endpoints import Endpoints as Alerting
 from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
 from bedside_cloud.identity.endpoints import Endpoints as Identity
+from bedside_cloud.identity.enrolment import Enrolment
 from bedside_cloud.ingest.endpoints import Endpoints as Ingest
 from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.endpoints import Endpoints as Registry
@@ -17,10 +18,10 @@ from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 ROOT = Path(bedside_cloud.__file__).parent
 FOLDERS = {entry.name: ROOT / entry.name for entry in SERVICES} | {"operator": ROOT / "operator_tools"}
-Serving = type[Alerting | Identity | Ingest | Quarantine | Registry]
+Serving = type[Alerting | Enrolment | Identity | Ingest | Quarantine | Registry]
 SERVING: dict[str, tuple[Serving, ...]] = {
     "alerting": (Alerting,),
-    "identity": (Identity,),
+    "identity": (Enrolment, Identity),
     "ingest": (Ingest, Quarantine),
     "registry": (Registry,),
 }

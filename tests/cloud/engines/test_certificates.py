@@ -12,7 +12,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from bedside_cloud.engines.certificates import authority
 from bedside_cloud.engines.certificates.files import CertificateFiles
-from bedside_cloud.engines.certificates.requests import RequestError, hub_key
+from bedside_cloud.engines.certificates.requests import RequestError, hub_request
 from bedside_cloud.engines.certificates.signing import is_signed_by, sign
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -78,8 +78,8 @@ def test_a_new_name_and_a_torn_renewal_make_a_new_leaf(files: CertificateFiles) 
 
 def test_a_request_is_certified_for_its_own_hub_alone() -> None:
     key = authority.new_key()
-    assert hub_key(csr("hub-1", key), "hub-1").public_numbers() == key.public_key().public_numbers()
-    assert hub_key(csr(None, key), "hub-1").public_numbers() == key.public_key().public_numbers()
+    assert hub_request(csr("hub-1", key), "hub-1").key.public_numbers() == key.public_key().public_numbers()
+    assert hub_request(csr(None, key), "hub-1").key.public_numbers() == key.public_key().public_numbers()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_request_is_certified_for_its_own_hub_alone() -> None:
 )
 def test_other_requests_are_refused(body: bytes, reason: str) -> None:
     with pytest.raises(RequestError, match=reason):
-        hub_key(body, "hub-1")
+        hub_request(body, "hub-1")
 
 
 def test_certificates_travel_as_a_certs_only_pkcs7(files: CertificateFiles) -> None:

@@ -22,7 +22,7 @@ ISSUING = authority.make_issuing(ROOT, NOW)
 LEAF = authority.issue_hub(ISSUING, "hub-1", authority.new_key().public_key(), NOW)
 SERVICE = authority.issue_service(ISSUING, "hub-1", NOW).certificate
 QUESTION = Question("server", "UKEY", "mqtt", "hub-1", (LEAF, ISSUING.certificate, ROOT.certificate))
-KNOWN = Snapshot(1, {"hub-1": HubEntry(Access.ACTIVE, NOW)})
+KNOWN = Snapshot(1, {"hub-1": HubEntry(Access.ACTIVE, NOW, NOW)})
 
 
 def test_an_active_hub_is_let_in_until_its_certificate_ends() -> None:
@@ -30,7 +30,7 @@ def test_an_active_hub_is_let_in_until_its_certificate_ends() -> None:
 
 
 def known(access: Access = Access.ACTIVE, before: datetime = NOW) -> Snapshot:
-    return Snapshot(1, {"hub-1": HubEntry(access, before)})
+    return Snapshot(1, {"hub-1": HubEntry(access, before, NOW)})
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_a_snapshot_survives_a_restart_and_a_torn_one_lets_nobody_in(tmp_path: P
 
 async def test_an_update_shuts_out_whoever_lost_the_right(tmp_path: Path) -> None:
     later = NOW + timedelta(hours=1)
-    stays, gone = HubEntry(Access.ACTIVE, NOW), HubEntry(Access.ACTIVE, NOW)
+    stays, gone = HubEntry(Access.ACTIVE, NOW, NOW), HubEntry(Access.ACTIVE, NOW, NOW)
     before = {"stays": stays, "gone": gone, "suspended": stays, "renewed": stays}
     after = {
         "stays": stays,
-        "suspended": HubEntry(Access.SUSPENDED, NOW),
-        "renewed": HubEntry(Access.ACTIVE, later),
+        "suspended": HubEntry(Access.SUSPENDED, NOW, NOW),
+        "renewed": HubEntry(Access.ACTIVE, later, later),
         "new": stays,
     }
     answers = [Snapshot(1, before), Snapshot(2, after), Snapshot(2, after)]

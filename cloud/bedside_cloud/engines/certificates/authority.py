@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs7
@@ -163,6 +164,31 @@ def may_be_client(certificate: Certificate) -> bool:
     return ExtendedKeyUsageOID.CLIENT_AUTH in usage
 
 
+def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether the issuer's key signed the certificate, and the names fit. Dates are the caller's."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def issued_at(certificate: Certificate) -> datetime:
+    """When it was made, in whole seconds."""
+    return certificate.not_valid_before_utc + BACKDATED
+
+
+def serial_hex(certificate: Certificate) -> str:
+    """The serial number as lower-case hexadecimal without leading zeros."""
+    return f"{certificate.serial_number:x}"
+
+
+def key_sha256(public_key: ec.EllipticCurvePublicKey) -> bytes:
+    """SHA-256 of the key as SubjectPublicKeyInfo."""
+    spki = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
 def certificate_pem(*certificates: Certificate) -> bytes:
     """The certificates as PEM, one after the other."""
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
@@ -176,6 +202,11 @@ def certificate_der(certificate: Certificate) -> bytes:
 def certificates_from_pem(text: bytes) -> list[Certificate]:
     """Every certificate in `text`; ValueError when there is none."""
     return x509.load_pem_x509_certificates(text)
+
+
+def certificate_from_der(der: bytes) -> Certificate:
+    """The certificate; ValueError when it is none."""
+    return x509.load_der_x509_certificate(der)
 
 
 def key_pem(key: PrivateKey, passphrase: str | None = None) -> bytes:

@@ -1,5 +1,6 @@
--- Who read which patient's data, as a chain: each row carries the hash of the one before, so that none can be changed
--- or taken out unseen. The platform owns it: the service that adds to it can neither change nor remove anything.
+-- Who read which patient's data, and who changed whom or what is let in, each as a chain: a row carries the hash of
+-- the one before, so that none can be changed or taken out unseen. The platform owns them: the services that add to
+-- them can neither change nor remove anything.
 CREATE SCHEMA IF NOT EXISTS audit;
 
 CREATE TABLE IF NOT EXISTS audit.reads (
@@ -41,4 +42,39 @@ $$;
 
 CREATE OR REPLACE TRIGGER link BEFORE INSERT ON audit.reads FOR EACH ROW EXECUTE FUNCTION audit.link();
 CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.reads
+FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse();
+
+-- What was done to certificates, hubs and claims: by whom (a person's id, a hub's, or `operator`), what, to whom.
+CREATE TABLE IF NOT EXISTS audit.deeds (
+    entry_no bigint PRIMARY KEY,
+    at timestamptz NOT NULL,
+    actor text NOT NULL CHECK (actor <> '' AND actor !~ '[|]'),
+    deed text NOT NULL CHECK (deed ~ '^[a-z_]{1,32}$'),
+    subject text NOT NULL CHECK (subject !~ '[|]'),
+    detail text NOT NULL DEFAULT '',
+    previous_hash bytea NOT NULL,
+    hash bytea NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS deeds_on_subject ON audit.deeds (subject, entry_no);
+
+CREATE OR REPLACE FUNCTION audit.link_deed() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    last record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('audit.deeds', 0));
+    SELECT entry_no, hash INTO last FROM audit.deeds ORDER BY entry_no DESC LIMIT 1;
+    NEW.entry_no := coalesce(last.entry_no, 0) + 1;
+    NEW.at := date_trunc('milliseconds', clock_timestamp());
+    NEW.previous_hash := coalesce(last.hash, decode(repeat('00', 32), 'hex'));
+    NEW.hash := sha256(convert_to(concat_ws(
+        '|', NEW.entry_no, (extract(epoch FROM NEW.at) * 1000)::bigint, NEW.actor, NEW.deed, NEW.subject, NEW.detail,
+        encode(NEW.previous_hash, 'hex')
+    ), 'UTF8'));
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER link BEFORE INSERT ON audit.deeds FOR EACH ROW EXECUTE FUNCTION audit.link_deed();
+CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.deeds
 FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse();

@@ -1,0 +1,185 @@
+"""Certificates for hubs: enrolment with a claim, renewal with the one at hand, and the list of those refused."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from bedside_cloud.bus.connection import Endpoint
+from bedside_cloud.bus.errors import RefusedError
+from bedside_cloud.contracts import identity
+from bedside_cloud.contracts.identity import CertificatesOnly, EnrolRequest, ReenrolRequest, RevocationList
+from bedside_cloud.contracts.identity_administration import Access, IncidentKind
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.database.pool import Connection, Database
+from bedside_cloud.engines.certificates import authority
+from bedside_cloud.engines.certificates.authority import Certificate, Issued
+from bedside_cloud.engines.certificates.requests import HubRequest, RequestError, hub_request
+from bedside_cloud.engines.certificates.revocation import RevokedFor, revocation_list
+from bedside_cloud.identity import store
+from bedside_cloud.identity.claims import claim_sha256
+from bedside_profiles.errors import MalformedError
+from bedside_profiles.wire.topics import check_hub_id
+
+LOG = logging.getLogger(__name__)
+
+LONGEST_ABSENCE = timedelta(days=365)
+"""How long after its end a certificate still renews: a hub that lay in a drawer comes back without a visit."""
+
+MOST_IN_AN_HOUR = 10
+"""Certificates for one hub. One whose answers are lost asks again and again; more than that is a fault or an attack."""
+
+
+class Enrolment:
+    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
+
+    def __init__(
+        self,
+        database: Database,
+        issuing: Issued,
+        root: Certificate,
+        clock: Callable[[], datetime],
+        changed: Callable[[int], Awaitable[bool]],
+        enrolled: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._issuing = issuing
+        self._root = root
+        self._clock = clock
+        self._changed = changed
+        self._enrolled = enrolled
+
+    def table(self) -> tuple[Endpoint[Any, Any], ...]:
+        """What the enrolment listener asks for."""
+        return (
+            Endpoint(identity.EST_CA, Empty, self.ca_certificates),
+            Endpoint(identity.EST_ENROL, EnrolRequest, self.enrol),
+            Endpoint(identity.EST_REENROL, ReenrolRequest, self.reenrol),
+            Endpoint(identity.EST_CRL, Empty, self.revocation_list),
+        )
+
+    async def ca_certificates(self, _request: Empty) -> CertificatesOnly:
+        return CertificatesOnly(pkcs7_der=authority.certificates_only([self._issuing.certificate, self._root]))
+
+    async def enrol(self, request: EnrolRequest) -> CertificatesOnly:
+        hub_id = checked_hub_id(request.hub_id)
+        # Before the claim is used: a hub with a faulty request may try again with it.
+        wanted = _read(request.csr_der, hub_id)
+        now, claim = self._clock(), claim_sha256(request.claim)
+        certificate = authority.issue_hub(self._issuing, hub_id, wanted.key, now)
+        version = 0
+        async with self._database.transaction() as connection:
+            refusal = await _misused(connection, hub_id, wanted, now)
+            if refusal is None and not await store.use_claim(connection, claim, hub_id, wanted.hub_serial, now):
+                refusal = RefusedError(401, "The claim is unknown, used, expired, or another hub's.")
+                misuse = await store.misuse_of_claim(connection, claim, now)
+                if misuse is not None:
+                    await _incident(connection, *misuse, now)
+            if refusal is None:
+                await store.enrol(connection, hub_id, certificate, wanted)
+                issued = authority.issued_at(certificate)
+                await _supersede(connection, hub_id, issued, now)
+                await store.add_deed(connection, hub_id, "hub_enrolled", hub_id, authority.serial_hex(certificate))
+                version = await store.next_version(connection)
+        if refusal is not None:
+            LOG.warning("enrolment_refused hub=%s", hub_id)
+            raise refusal
+        LOG.info("enrolled hub=%s", hub_id)
+        await self._changed(version)
+        await self._enrolled(hub_id)
+        return self._answer(certificate)
+
+    async def reenrol(self, request: ReenrolRequest) -> CertificatesOnly:
+        shown, hub_id = self._shown(request.certificate_der)
+        wanted = _read(request.csr_der, hub_id)
+        now = self._clock()
+        certificate = authority.issue_hub(self._issuing, hub_id, wanted.key, now)
+        async with self._database.transaction() as connection:
+            refusal = await self._refusal(connection, hub_id, shown, now)
+            if refusal is None:
+                refusal = await _misused(connection, hub_id, wanted, now)
+            if refusal is None:
+                await store.keep_certificate(connection, hub_id, certificate, wanted)
+                serial = authority.serial_hex(certificate)
+                await store.add_deed(connection, hub_id, "certificate_renewed", hub_id, serial)
+        if refusal is not None:
+            LOG.warning("renewal_refused hub=%s code=%s", hub_id, refusal.code)
+            raise refusal
+        LOG.info("renewed hub=%s", hub_id)
+        return self._answer(certificate)
+
+    async def revocation_list(self, _request: Empty) -> RevocationList:
+        now = self._clock()
+        async with self._database.transaction() as connection:
+            number, revoked = await store.revoked(connection, now)
+        return RevocationList(crl_der=revocation_list(self._issuing, revoked, number, now))
+
+    def _answer(self, certificate: Certificate) -> CertificatesOnly:
+        return CertificatesOnly(pkcs7_der=authority.certificates_only([certificate, self._issuing.certificate]))
+
+    def _shown(self, der: bytes) -> tuple[Certificate, str]:
+        """The certificate that a hub came with, and whose it is by its name."""
+        try:
+            certificate = authority.certificate_from_der(der)
+            hub_id = check_hub_id(authority.common_name(certificate))
+        except (ValueError, MalformedError) as wrong:
+            raise RefusedError(401, "The certificate is not a hub's.") from wrong
+        if not authority.is_issued_by(certificate, self._issuing.certificate) or not authority.may_be_client(
+            certificate
+        ):
+            raise RefusedError(401, "The certificate is not a hub's.")
+        return certificate, hub_id
+
+    async def _refusal(
+        self, connection: Connection, hub_id: str, shown: Certificate, now: datetime
+    ) -> RefusedError | None:
+        """Why the hub's certificate does not renew; None when it does."""
+        found = await store.hub_for_renewal(connection, hub_id)
+        if found is None:
+            return RefusedError(401, "This hub never enrolled here: it needs a claim.")
+        access, refused_before = found
+        if access is not Access.ACTIVE:
+            return RefusedError(403, f"This hub is {access.value}.")
+        if authority.issued_at(shown) < refused_before:
+            await _incident(connection, hub_id, IncidentKind.REPLACED_CERTIFICATE, now)
+            return RefusedError(401, "The certificate was replaced or revoked: the hub needs a claim.")
+        if not await store.is_known_certificate(connection, hub_id, shown):
+            return RefusedError(401, "The certificate is not known here, or revoked: the hub needs a claim.")
+        if now > shown.not_valid_after_utc + LONGEST_ABSENCE:
+            return RefusedError(401, "The certificate ended too long ago: the hub needs a claim.")
+        if await store.certificates_since(connection, hub_id, now - timedelta(hours=1)) >= MOST_IN_AN_HOUR:
+            return RefusedError(429, "This hub has got too many certificates within the hour. Try again later.")
+        return None
+
+
+def checked_hub_id(hub_id: str) -> str:
+    """The id; `RefusedError` when it cannot be a hub's."""
+    try:
+        return check_hub_id(hub_id)
+    except MalformedError as wrong:
+        raise RefusedError(400, str(wrong)) from wrong
+
+
+async def _misused(connection: Connection, hub_id: str, wanted: HubRequest, now: datetime) -> RefusedError | None:
+    kind = await store.misuse_of_request(connection, hub_id, wanted)
+    if kind is None:
+        return None
+    await _incident(connection, hub_id, kind, now)
+    return RefusedError(400, "This request, or its key, was used before. Make another.")
+
+
+async def _incident(connection: Connection, hub_id: str, kind: IncidentKind, now: datetime) -> None:
+    times = await store.add_incident(connection, hub_id, kind, now)
+    LOG.warning("incident hub=%s kind=%s times=%s", hub_id, kind.value, times)
+
+
+async def _supersede(connection: Connection, hub_id: str, issued: datetime, now: datetime) -> None:
+    for serial in await store.revoke_certificates(connection, hub_id, issued, RevokedFor.SUPERSEDED, now):
+        await store.add_deed(connection, hub_id, "certificate_superseded", hub_id, serial)
+
+
+def _read(csr_der: bytes, hub_id: str) -> HubRequest:
+    try:
+        return hub_request(csr_der, hub_id)
+    except RequestError as wrong:
+        raise RefusedError(400, str(wrong)) from wrong

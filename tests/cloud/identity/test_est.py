@@ -1,0 +1,335 @@
+"""EST as anybody speaks it: curl and openssl alone, against the real listener, identity, broker and database."""
+
+import asyncio
+import base64
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from cryptography import x509
+from tests.support.database import TestDatabase
+from tests.support.nats import HubCertificate, HubClient, TestBroker
+from tests.support.services import running_service, settings_of
+
+from bedside_cloud.bus.connection import Bus
+from bedside_cloud.bus.errors import RefusedError
+from bedside_cloud.contracts.identity_administration import (
+    CLAIM_CREATE,
+    HUB_ACCESS_SET,
+    INCIDENT_SETTLE,
+    INCIDENTS,
+    Access,
+    ClaimAnswer,
+    ClaimRequest,
+    HubAccessAnswer,
+    HubAccessRequest,
+    IncidentKind,
+    IncidentList,
+    IncidentRequest,
+)
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.engines.audit import checked, deeds
+from bedside_cloud.engines.certificates import authority
+from bedside_cloud.gateway import run as gateway
+from bedside_cloud.identity import run as identity
+
+HUB = "hub-7"
+EST = "/.well-known/est"
+DAY = timedelta(days=1)
+
+
+def ran(*command: str | Path, stdin: bytes = b"") -> bytes:
+    """What the program prints; it must succeed."""
+    result = subprocess.run([str(one) for one in command], input=stdin, capture_output=True, timeout=30, check=False)
+    assert result.returncode == 0, f"{command}: {result.stdout!r}{result.stderr!r}"
+    return result.stdout
+
+
+@dataclass
+class Desk:
+    """A technician's, with curl and openssl; `clock` is what identity takes for the time, in days from now."""
+
+    folder: Path
+    url: str
+    broker: TestBroker
+    database: TestDatabase
+    operator: Bus
+    clock: list[timedelta]
+
+    @property
+    def ca(self) -> Path:
+        return self.broker.state.certificates.ca_file
+
+    async def curl(self, path: str, *options: str | Path, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and body."""
+        sending = ("--data-binary", "@-", "--header", "Content-Type: application/pkcs10") if body else ()
+        status = await asyncio.to_thread(
+            ran,
+            *("curl", "--silent", "--show-error", "--cacert", self.ca, "--write-out", "%{http_code}"),
+            *("--output", self.folder / "body"),
+            *options,
+            *sending,
+            self.url + path,
+            stdin=body,
+        )
+        return int(status), (self.folder / "body").read_bytes()
+
+    def request(self, name: str, hub_id: str = HUB, *, serial: str = "") -> bytes:
+        """A certificate request in base64, for a new key unless there is one of that name."""
+        key = self.folder / f"{name}.key"
+        if not key.exists():
+            ran("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+        subject = f"/CN={hub_id}" + (f"/serialNumber={serial}" if serial else "")
+        der = ran("openssl", "req", "-new", "-key", key, "-subj", subject, "-outform", "DER")
+        return base64.encodebytes(der)
+
+    def keep(self, name: str, body: bytes) -> HubCertificate:
+        """The certificates of an answer as files: leaf first, as TLS presents them."""
+        pkcs7 = self.folder / f"{name}.p7"
+        pkcs7.write_bytes(base64.b64decode(body))
+        text = ran("openssl", "pkcs7", "-inform", "DER", "-in", pkcs7, "-print_certs")
+        found = x509.load_pem_x509_certificates(text)
+        found.sort(key=lambda one: one.subject.rfc4514_string() != f"CN={HUB}")
+        chain = self.folder / f"{name}.pem"
+        chain.write_bytes(authority.certificate_pem(*found))
+        return HubCertificate(chain, self.folder / f"{name}.key")
+
+    async def claim(self, hub_id: str = HUB, *, serial: str | None = None) -> str:
+        request = ClaimRequest(hub_id=hub_id, hub_serial=serial)
+        return (await self.operator.request(CLAIM_CREATE, request, ClaimAnswer)).claim
+
+    async def enrolled(self, name: str = "first") -> HubCertificate:
+        user = f"{HUB}:{await self.claim()}"
+        status, body = await self.curl(EST + "/simpleenroll", "--user", user, body=self.request(name))
+        assert status == 200, body
+        return self.keep(name, body)
+
+    async def renew(
+        self, shown: HubCertificate, name: str, *, request: bytes = b"", path: str = EST + "/simplereenroll"
+    ) -> tuple[int, bytes]:
+        """With the certificate that is shown."""
+        options = ("--cert", shown.certificate_file, "--key", shown.key_file)
+        return await self.curl(path, *options, body=request or self.request(name))
+
+    async def renewed(self, shown: HubCertificate, name: str) -> HubCertificate:
+        status, body = await self.renew(shown, name)
+        assert status == 200, body
+        return self.keep(name, body)
+
+    async def access(self, access: Access) -> None:
+        await self.operator.request(HUB_ACCESS_SET, HubAccessRequest(hub_id=HUB, access=access), HubAccessAnswer)
+
+    async def incidents(self) -> list[IncidentKind]:
+        return [one.kind for one in (await self.operator.request(INCIDENTS, Empty(), IncidentList)).incidents]
+
+    async def let_in(self, certificate: HubCertificate, client_id: str = HUB) -> bool:
+        client = HubClient(self.broker.state.place.ports.hubs, self.ca, client_id, certificate)
+        try:
+            return await asyncio.to_thread(client.connect)
+        finally:
+            client.close()
+
+    async def until_refused(self, certificate: HubCertificate) -> None:
+        async with asyncio.timeout(10):
+            while await self.let_in(certificate):
+                await asyncio.sleep(0.05)
+
+    def deeds(self) -> list[tuple[str, str]]:
+        found = list(deeds(self.database.superuser_dsn))
+        assert checked(found).entry_no == len(found)
+        return [(one.actor, one.deed) for one in found]
+
+
+@pytest.fixture
+async def desk(
+    broker: TestBroker, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Desk]:
+    clock = [timedelta()]
+    monkeypatch.setattr(identity, "utc_now", lambda: datetime.now(UTC) + clock[0])
+    async with AsyncExitStack() as stack:
+        for number in (1, 2):
+            settings = settings_of("identity", broker, database, f"identity-{number}")
+            await stack.enter_async_context(running_service(identity.main, settings))
+        await stack.enter_async_context(running_service(gateway.main, settings_of("gateway", broker, database)))
+        operator = await stack.enter_async_context(Bus.open(broker.state.bus_settings("operator")))
+        url = f"https://127.0.0.1:{broker.state.place.ports.est}"
+        folder = tmp_path / "desk"
+        folder.mkdir()
+        yield Desk(folder, url, broker, database, operator, clock)
+
+
+async def test_curl_and_openssl_alone_enrol_and_renew(desk: Desk) -> None:
+    status, body = await desk.curl(EST + "/cacerts")
+    assert status == 200
+    authorities = desk.keep("authorities", body).certificate_file
+    status, body = await desk.curl(EST + "/csrattrs")
+    (desk.folder / "attributes").write_bytes(base64.b64decode(body))
+    wanted = ran("openssl", "asn1parse", "-inform", "DER", "-in", desk.folder / "attributes").decode()
+    assert [name in wanted for name in ("id-ecPublicKey", "prime256v1", "ecdsa-with-SHA256", "serialNumber")] == [
+        True
+    ] * 4
+
+    first = await desk.enrolled()
+    second = await desk.renewed(first, "second")
+    for one in (first, second):
+        verify = ("openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", desk.ca)
+        assert b": OK" in ran(*verify, "-untrusted", authorities, one.certificate_file)
+        text = ran("openssl", "x509", "-in", one.certificate_file, "-noout", "-text").decode()
+        assert f"Subject: CN = {HUB}\n" in text
+        assert "CA:FALSE" in text
+    assert await desk.let_in(first)
+    assert await desk.let_in(second, f"{HUB}~renewal")
+    assert await desk.let_in(second)
+    assert [deed for _, deed in desk.deeds()][:3] == ["claim_made", "hub_enrolled", "certificate_renewed"]
+
+
+async def test_once_the_new_certificate_is_used_the_old_one_is_refused_everywhere(desk: Desk) -> None:
+    first = await desk.enrolled()
+    await asyncio.sleep(1.1)  # certificates tell whole seconds
+    second = await desk.renewed(first, "second")
+    assert await desk.let_in(first), "the renewal is not proven yet"
+    assert await desk.let_in(second, f"{HUB}~renewal")
+    assert await desk.let_in(first), "the proof alone replaces nothing: the hub may not have kept it"
+    assert await desk.let_in(second)
+    await desk.until_refused(first)
+    status, body = await desk.renew(first, "third")
+    assert (status, b"replaced" in body) == (401, True)
+    assert await desk.incidents() == [IncidentKind.REPLACED_CERTIFICATE]
+    serial = x509.load_pem_x509_certificate(first.certificate_file.read_bytes()).serial_number
+    assert serial in await revoked_by_list(desk)
+    assert ("hub-7", "certificate_superseded") in desk.deeds()
+    assert await desk.let_in(second)
+
+
+async def revoked_by_list(desk: Desk) -> dict[int, str]:
+    """Serial numbers with their reasons; the list is checked by openssl."""
+    der = desk.folder / "list.crl"
+    status, body = await desk.curl("/crl/issuing.crl")
+    assert status == 200
+    der.write_bytes(body)
+    issuing = desk.broker.state.certificates.certificate_file("issuing")
+    ran("openssl", "crl", "-inform", "DER", "-in", der, "-CAfile", issuing, "-noout", "-text")
+    found = x509.load_der_x509_crl(body)
+    return {
+        one.serial_number: one.extensions.get_extension_for_class(x509.CRLReason).value.reason.value for one in found
+    }
+
+
+async def test_a_hub_that_was_away_for_sixty_days_comes_back_by_itself(desk: Desk) -> None:
+    desk.clock[0] = -90 * DAY
+    first = await desk.enrolled()
+    desk.clock[0] = timedelta()
+    assert not await desk.let_in(first), "its certificate ended sixty days ago"
+    second = await desk.renewed(first, "second")
+    assert await desk.let_in(second)
+
+
+async def test_after_a_year_a_claim_is_needed(desk: Desk) -> None:
+    desk.clock[0] = -400 * DAY
+    first = await desk.enrolled()
+    desk.clock[0] = timedelta()
+    status, body = await desk.renew(first, "second")
+    assert (status, b"needs a claim" in body) == (401, True)
+
+
+async def test_who_may_not_be_let_in_gets_no_certificate(desk: Desk) -> None:
+    first = await desk.enrolled()
+    await desk.access(Access.SUSPENDED)
+    assert (await desk.renew(first, "second"))[0] == 403
+    await desk.access(Access.ACTIVE)
+    assert (await desk.renew(first, "third"))[0] == 200
+    await desk.access(Access.REVOKED)
+    assert (await desk.renew(first, "fourth"))[0] == 403
+    assert set((await revoked_by_list(desk)).values()) == {"cessationOfOperation"}
+    assert [deed for _, deed in desk.deeds()].count("certificate_revoked") == 2
+
+
+async def test_without_a_certificate_or_with_a_stranger_s_nothing_is_renewed(desk: Desk) -> None:
+    assert (await desk.curl(EST + "/simplereenroll", body=desk.request("nobody")))[0] == 401
+    ran(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"),
+        *("-subj", f"/CN={HUB}", "-keyout", desk.folder / "own.key", "-out", desk.folder / "own.pem"),
+    )
+    options = ("--cert", str(desk.folder / "own.pem"), "--key", str(desk.folder / "own.key"))
+    with pytest.raises(AssertionError, match="b'000'"):
+        await desk.curl(EST + "/simplereenroll", *options, body=desk.request("own"))
+    assert desk.deeds() == []
+
+
+async def test_a_stolen_claim_a_replayed_request_and_a_copied_key_are_told_to_the_technician(desk: Desk) -> None:
+    claim = await desk.claim()
+    request = desk.request("first")
+    status, body = await desk.curl(EST + "/simpleenroll", "--user", f"{HUB}:{claim}", body=request)
+    assert status == 200
+    first = desk.keep("first", body)
+    again = await desk.curl(EST + "/simpleenroll", "--user", f"{HUB}:{claim}", body=desk.request("thief"))
+    assert again[0] == 401
+    assert await desk.incidents() == [IncidentKind.CLAIM_USED_AGAIN]
+    assert (await desk.renew(first, "", request=request))[0] == 400
+    assert IncidentKind.REQUEST_REPLAYED in await desk.incidents()
+    other = await desk.claim("hub-8")
+    copied = desk.request("first", "hub-8")
+    assert (await desk.curl(EST + "/simpleenroll", "--user", f"hub-8:{other}", body=copied))[0] == 400
+    assert IncidentKind.KEY_OF_ANOTHER in await desk.incidents()
+    misled = await desk.curl(EST + "/simpleenroll", "--user", f"hub-9:{other}", body=desk.request("nine", "hub-9"))
+    assert misled[0] == 401
+    assert await desk.incidents() == [
+        IncidentKind.CLAIM_OF_ANOTHER,
+        IncidentKind.KEY_OF_ANOTHER,
+        IncidentKind.REQUEST_REPLAYED,
+        IncidentKind.CLAIM_USED_AGAIN,
+    ]
+    # None of this has harmed the claim or the hub.
+    assert (await desk.curl(EST + "/simpleenroll", "--user", f"hub-8:{other}", body=desk.request("eight", "hub-8")))[
+        0
+    ] == 200
+    assert await desk.let_in(first)
+    await settled(desk)
+
+
+async def settled(desk: Desk) -> None:
+    """Each incident is cleared up once, and by whom is written down."""
+    for one in (await desk.operator.request(INCIDENTS, Empty(), IncidentList)).incidents:
+        await desk.operator.request(INCIDENT_SETTLE, IncidentRequest(incident_id=one.incident_id), IncidentList)
+    assert await desk.incidents() == []
+    with pytest.raises(RefusedError):
+        await desk.operator.request(INCIDENT_SETTLE, IncidentRequest(incident_id=1), IncidentList)
+    assert [who for who, deed in desk.deeds() if deed == "incident_settled"] == ["operator"] * 4
+
+
+async def test_a_claim_for_one_computer_is_of_no_use_to_another(desk: Desk) -> None:
+    claim = await desk.claim(serial="10000000c0ffee00")
+    user = f"{HUB}:{claim}"
+    for serial in ("", "10000000c0ffee01"):
+        request = desk.request("other", serial=serial)
+        assert (await desk.curl(EST + "/simpleenroll", "--user", user, body=request))[0] == 401
+    request = desk.request("right", serial="10000000c0ffee00")
+    assert (await desk.curl(EST + "/simpleenroll", "--user", user, body=request))[0] == 200
+
+
+async def test_an_address_that_is_wrong_too_often_has_to_wait(desk: Desk) -> None:
+    claim = await desk.claim()
+    for _ in range(10):
+        assert (await desk.curl(EST + "/simpleenroll", "--user", f"{HUB}:WRONG", body=desk.request("first")))[0] == 401
+    status, body = await desk.curl(EST + "/simpleenroll", "--user", f"{HUB}:{claim}", body=desk.request("first"))
+    assert (status, b"Too many" in body) == (429, True)
+
+
+async def test_a_hub_gets_only_so_many_certificates_in_an_hour(desk: Desk) -> None:
+    first = await desk.enrolled()
+    for number in range(9):
+        assert (await desk.renew(first, f"next-{number}"))[0] == 200
+    assert (await desk.renew(first, "one-too-many"))[0] == 429
+    with psycopg.connect(desk.database.superuser_dsn) as connection:
+        connection.execute("UPDATE identity.certificates SET issued_at = issued_at - interval '1 hour'")
+    assert (await desk.renew(first, "later"))[0] == 200
+
+
+async def test_whoever_shows_a_certificate_may_also_enrol_with_it(desk: Desk) -> None:
+    first = await desk.enrolled()
+    assert (await desk.renew(first, "second", path=EST + "/simpleenroll"))[0] == 200
