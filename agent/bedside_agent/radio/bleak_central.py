@@ -146,11 +146,12 @@ class BleakCentral:
         """See `central.Central`."""
         device = self._known(found)
         client = None if self._radio is None else self._radio.client
-        if self._bonds is not None:
-            await self._bonds.expect(device, pairing)
         link = BleakLink(device, on_lost, self._links.discard, client, self._bonds)
+        # From here on it is taken: whoever looks for another of its name does not find this one.
         self._links.add(link)
         try:
+            if self._bonds is not None:
+                await self._bonds.expect(device, pairing)
             async with self._connecting, self._noted(CONNECT):
                 await self._calmly(link, timeout_seconds)
         except BaseException:
