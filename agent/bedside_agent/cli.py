@@ -55,7 +55,7 @@ def init(
     bedside-agent init --claim 'bedside:1?est=https://…&broker=…&hub=…&claim=…&ca=…'
     """
     wanted = parse_claim(claim) if claim.startswith(SCHEME) else make_claim(est, broker, hub_id, claim, ca_sha256)
-    text = settings.first_text(wanted.hub_id, wanted.broker_host, wanted.broker_port, radio)
+    text = settings.first_text(wanted.hub_id, wanted.broker_host, wanted.broker_port, radio, wanted.est_url)
     settings.parse(text)
     path = state / settings.FILE
     identity = Identity(state / IDENTITY)

@@ -44,6 +44,7 @@ from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.uplink.inbox import Handlers
 from bedside_agent.uplink.link import Broker, Link
+from bedside_agent.uplink.renewal import Place, Renewal
 from bedside_agent.uplink.route import Route
 from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
@@ -67,6 +68,8 @@ BONDS = "bonds.json"
 REQUESTS = "requests"
 STORE_FAILING = "store_failing"
 """The condition of the alarm that what the hub measures would be lost with the power."""
+CERTIFICATE_ENDS = "certificate_ends"
+"""The condition of the alarm that the hub will be, or is, cut off because its certificate is not renewed."""
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +159,17 @@ class Agent:
             status_seconds=settings.status_seconds,
             backoff=Backoff(settings.reconnect_spread_seconds, 3.0 * settings.reconnect_spread_seconds),
         )
+        self._renewal = Renewal(
+            Place(settings.hub_id, settings.est_url, Route(settings.broker_host, settings.broker_port)),
+            self._identity,
+            times,
+            jitter,
+            self._tls_floor_ms,
+            lambda: self._link.health.failures,
+            self._on_renewed,
+            self._on_renewal_failing,
+        )
+        self._renewal_trouble: str | None = None
         self._commands = Commands(store, times, authority, {"report_status": self._link.report_status})
         self._station = Station(
             settings.device,
@@ -181,6 +195,7 @@ class Agent:
             background: list[Coroutine[Any, Any, None]] = [
                 self._store.watch(),
                 self._link.run(),
+                self._renewal.run(),
                 self._tick(),
                 self._retain(),
                 self._signaller.run(),
@@ -235,6 +250,8 @@ class Agent:
             "connected_since_ms": link.connected_since_ms,
             "connection_failures": link.failures,
             "last_error": link.last_error,
+            "certificate_ends_ms": self._identity.validity_ms()[1],
+            "renewal_error": self._renewal_trouble,
             "clock": self._times.now().quality.value,
             "waiting": {lane.value: count for lane, count in self._store.waiting().items()},
             "under_way": self._sender.under_way(),
@@ -256,7 +273,20 @@ class Agent:
         yield self.report()
 
     def _tls_context(self) -> ssl.SSLContext:
-        return self._identity.tls_context(None if self._times.kernel_knows_time() else self._times.floor_ms)
+        return self._identity.tls_context(self._tls_floor_ms())
+
+    def _tls_floor_ms(self) -> int | None:
+        return None if self._times.kernel_knows_time() else self._times.floor_ms
+
+    def _on_renewed(self) -> None:
+        self._note("certificate_renewed")
+        self._link.reconnect()
+
+    def _on_renewal_failing(self, reason: str | None) -> None:
+        self._keeper.fault(CERTIFICATE_ENDS, None if reason is None else Priority.LOW)
+        if reason is not None and self._renewal_trouble is None:
+            self._note("renewal_failing", EventField("reason", reason[:1000]))
+        self._renewal_trouble = reason
 
     def _on_receipt(self, receipt: Receipt) -> None:
         if receipt.cloud_ms is not None and receipt.asked_monotonic_ms is not None:

@@ -37,6 +37,10 @@ class Settings:
     broker_port: int = field(metadata={"bounds": Between(1, 65535)})
     """TCP port of the broker's MQTT listener with mutual TLS."""
 
+    est_url: str = ""
+    """https address of the enrolment server, where the hub's certificate is renewed; `init` writes it. Without it the
+    hub is cut off when its certificate ends, and says so."""
+
     radio: tuple[str, ...] = ("bluez",)
     """`bluez`: the computer's own adapter; `bluez:hci1`: this one of several. `bumble:TRANSPORT`: an adapter without a
     driver, such as `bumble:usb:0`, or a simulated one. A list of them: a device goes to the one that hears it best."""
@@ -115,9 +119,10 @@ def parse(text: str, where: str = FILE) -> Settings:
     return Settings(**values, device=devices)
 
 
-def first_text(hub_id: str, broker_host: str, broker_port: int, radio: str) -> str:
-    """The text of a new `hub.toml`. The values are free of quotes: ids, host names and transports have none."""
-    return f'hub_id = "{hub_id}"\nbroker_host = "{broker_host}"\nbroker_port = {broker_port}\nradio = "{radio}"\n'
+def first_text(hub_id: str, broker_host: str, broker_port: int, radio: str, est_url: str = "") -> str:
+    """The text of a new `hub.toml`. The values are free of quotes: ids, addresses and transports have none."""
+    text = f'hub_id = "{hub_id}"\nbroker_host = "{broker_host}"\nbroker_port = {broker_port}\nradio = "{radio}"\n'
+    return f'{text}est_url = "{est_url}"\n' if est_url else text
 
 
 def add_device(state: Path, entry: DeviceEntry) -> bool:
@@ -169,6 +174,8 @@ def _problem(name: str, value: object, bounds: Between | None) -> str | None:
         return radios_problem(value)
     if not isinstance(value, str) or not value:
         return f"{name} is not a text"
+    if name == "est_url" and not value.startswith("https://"):
+        return "est_url is not an https address"
     if name == "hub_id":
         try:
             check_hub_id(value)

@@ -25,10 +25,16 @@ def new_key() -> bytes:
     )
 
 
-def certificate_request(key_pem: bytes, common_name: str) -> bytes:
-    """A PKCS#10 request for `common_name`, DER, signed by the key."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(_private_key(key_pem), hashes.SHA256())
+def certificate_request(key_pem: bytes, common_name: str, serial_number: str | None = None) -> bytes:
+    """A PKCS#10 request for `common_name`, DER, signed by the key. It names the computer where that has a number."""
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if serial_number is not None:
+        names.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, serial_number))
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name(names))
+        .sign(_private_key(key_pem), hashes.SHA256())
+    )
     return request.public_bytes(serialization.Encoding.DER)
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.agent.test_agent_process import CA, WAIT_SECONDS, agent, until
+from tests.agent.test_agent_process import CA
+from tests.support.agent_process import WAIT_SECONDS, agent, until
 from tests.support.bluez.radio import killable_bluez
 from tests.support.mosquitto import free_port
 from tests.support.readings import HUB

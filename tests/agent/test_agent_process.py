@@ -1,18 +1,16 @@
 """The agent as it is started on a hub: its own process, a serial line, a real broker, and nothing at all."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support import certificates
+from tests.support.agent_process import WAIT_SECONDS, agent, until
 from tests.support.mosquitto import Mosquitto, free_port, require_mosquitto
 from tests.support.ptys import serial_line, speak
 from tests.support.readings import HUB, plan, rule
@@ -22,10 +20,9 @@ from tests.support.storing_cloud import StoringCloud, at_broker
 from bedside_agent import health
 from bedside_agent.alarms import keeper
 from bedside_agent.buffer.store import Store
-from bedside_agent.buffer.substitute import MEMORY_VARIABLE, memory_for
+from bedside_agent.buffer.substitute import MEMORY_VARIABLE
 from bedside_agent.clock import SystemClock
 from bedside_agent.collect.devices import DeviceEntry
-from bedside_agent.errors import AgentError
 from bedside_agent.settings import add_device, first_text
 from bedside_profiles.readings import Metric
 from bedside_profiles.rules.thresholds import Side
@@ -39,8 +36,6 @@ from bedside_sim.pty import SerialLine
 CA = certificates.Authority()
 REGISTRY = CA.signer()
 NONIN = "nonin-1"
-WAIT_SECONDS = 20.0
-PROGRAM = "from bedside_agent.main import main; main()"
 PLAN = plan(
     rules=(rule(metric=Metric.SPO2, side=Side.BELOW, limit=88, onset_delay_ms=0),),
     devices=(PlannedDevice(NONIN, 0),),
@@ -52,43 +47,6 @@ def prepare(state: Path, broker_port: int, line: Path) -> None:
     quiet = 'sound_command = "dd of=/dev/null status=none"\n'
     (state / "hub.toml").write_text(first_text(HUB, "localhost", broker_port, "bluez") + quiet)
     add_device(state, DeviceEntry(NONIN, "serial.nonin_df2", port=str(line)))
-
-
-@asynccontextmanager
-async def agent(
-    state: Path, program: str = PROGRAM, *, log: Path | None = None, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (log or state / "agent.log").open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", program, "run", "--state", str(state)),
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **environment},
-        )
-    try:
-        await until(state, lambda report: True)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def until(state: Path, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first report of the running agent for which the condition holds."""
-    last: object = None
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                try:
-                    last = report = await asyncio.to_thread(health.ask, state, memory_for(state))
-                    if condition(report):
-                        return report
-                except AgentError:
-                    pass
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"{last}\n{(state / 'agent.log').read_text()}") from None
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.agent.test_agent_process import agent, keep_plan, prepare, until
+from tests.agent.test_agent_process import keep_plan, prepare
+from tests.support.agent_process import agent, until
 from tests.support.loudspeaker import Loudspeaker
 from tests.support.mosquitto import free_port
 from tests.support.ptys import serial_line, speak

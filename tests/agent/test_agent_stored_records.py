@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.agent.test_agent_process import CA, WAIT_SECONDS, agent
+from tests.agent.test_agent_process import CA
+from tests.support.agent_process import WAIT_SECONDS, agent
 from tests.support.collecting_hub import kept, values
 from tests.support.mosquitto import free_port
 from tests.support.readings import HUB

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.test_agent_process import CA, NONIN, PROGRAM, WAIT_SECONDS, agent, keep_plan, until
+from tests.agent.test_agent_process import CA, NONIN, keep_plan
+from tests.support.agent_process import PROGRAM, WAIT_SECONDS, agent, until
 from tests.support.mosquitto import Mosquitto, free_port, require_mosquitto
 from tests.support.ptys import serial_line, speak
 from tests.support.readings import HUB

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.test_agent_process import CA, agent, keep_plan, until
+from tests.agent.test_agent_process import CA, keep_plan
+from tests.support.agent_process import agent, until
 from tests.support.bluez.radio import killable_bluez
 from tests.support.mosquitto import free_port
 from tests.support.readings import HUB, plan, rule

@@ -33,7 +33,7 @@ BREAKS = {
     "only-route-happy-eyeballs": ("bedside_agent/errors.py", "import aiohappyeyeballs"),
     "only-connection-mqtt": ("bedside_agent/errors.py", "import paho"),
     "only-buffer-sqlite": ("bedside_agent/errors.py", "import sqlite3"),
-    "only-enrolment-http": ("bedside_agent/errors.py", "import httpx"),
+    "only-est-http": ("bedside_agent/errors.py", "import http.client"),
     "only-trust-cryptography": ("bedside_agent/errors.py", "import cryptography"),
     "only-gpio-lamp-gpiod": ("bedside_agent/errors.py", "import gpiod"),
     "only-bus-nats": ("bedside_cloud/errors.py", "import nats"),

@@ -16,7 +16,10 @@ from tests.support.certificates import Authority
 
 @dataclass
 class EstServer:
-    """Certifies one request for each claim. `answer` replaces what simpleenroll would say: (status, body)."""
+    """Certifies one request for each claim, and any of who shows a certificate of the authority.
+
+    `answer` replaces what it would say to a request: (status, body).
+    """
 
     authority: Authority
     claims: dict[str, str]
@@ -34,6 +37,14 @@ class EstServer:
         if self.claims.get(user) != password:
             return 401, b"no such claim"
         del self.claims[user]
+        return self._certified(request)
+
+    def simplereenroll(self, shown: object, request: bytes) -> tuple[int, bytes]:
+        if self.answer is not None:
+            return self.answer
+        return self._certified(request) if shown else (401, b"no certificate")
+
+    def _certified(self, request: bytes) -> tuple[int, bytes]:
         leaf = self.authority.sign_request(request)
         public = leaf.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -60,8 +71,12 @@ def est_server(authority: Authority, claims: dict[str, str], directory: Path) ->
 
         def do_POST(self) -> None:
             server.paths.append(self.path)
-            user, _, password = base64.b64decode(self.headers["authorization"].split()[1]).decode().partition(":")
             request = base64.b64decode(self.rfile.read(int(self.headers["content-length"])))
+            if self.path.endswith("simplereenroll"):
+                assert isinstance(self.connection, ssl.SSLSocket)
+                self._say(*server.simplereenroll(self.connection.getpeercert(), request))
+                return
+            user, _, password = base64.b64decode(self.headers["authorization"].split()[1]).decode().partition(":")
             self._say(*server.simpleenroll(user, password, request))
 
         def _say(self, status: int, body: bytes) -> None:
@@ -74,6 +89,8 @@ def est_server(authority: Authority, claims: dict[str, str], directory: Path) ->
             """Quiet."""
 
     context: ssl.SSLContext = authority.server_context(directory, authority.leaf("est"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(directory / "ca.pem")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.socket = context.wrap_socket(http.socket, server_side=True)
         server.port = http.server_address[1]

@@ -101,7 +101,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    route: Route, tls: ssl.SSLContext | None, client_id: str, *, will: Message, subscribe: Sequence[str]
+    route: Route, tls: ssl.SSLContext | None, client_id: str, *, will: Message | None, subscribe: Sequence[str]
 ) -> AsyncIterator[Connection]:
     """Connect, subscribe, and disconnect at the end without a last will; ConnectionFailedError if it cannot be."""
     opened = await _opened(route)
@@ -113,7 +113,7 @@ async def connected(
         clean_session=True,
         keepalive=KEEPALIVE_SECONDS,
         timeout=CONNECT_SECONDS,
-        will=aiomqtt.Will(will.topic, will.body, qos=1, retain=False),
+        will=None if will is None else aiomqtt.Will(will.topic, will.body, qos=1, retain=False),
         tls_context=tls,
         max_queued_incoming_messages=1024,
         max_inflight_messages=MOST_UNACKNOWLEDGED,
@@ -127,7 +127,8 @@ async def connected(
     except aiomqtt.MqttError as cause:
         raise ConnectionFailedError(_reason(cause), refused=isinstance(cause, MqttConnectError)) from cause
     try:
-        await _subscribe(client, subscribe)
+        if subscribe:
+            await _subscribe(client, subscribe)
         yield Connection(client)
     finally:
         client.timeout = GOODBYE_SECONDS

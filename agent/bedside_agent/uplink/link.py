@@ -77,17 +77,26 @@ class Link:
         self._failures_with_alarm = 0
         self._connected_at: float | None = None
         self._status_wanted = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
         self._session = ""
 
     async def run(self) -> None:
         """Stay connected until cancelled; then say good-bye."""
         while True:
+            renewed = False
             try:
                 await self._one_connection()
+            except* _RenewedError:
+                renewed = True
             except* (ConnectionFailedError, IdentityError) as group:
                 self._lost(_first(group))
-            await self._pause()
+            if not renewed:
+                await self._pause()
+
+    def reconnect(self) -> None:
+        """Begin again with the certificate that is in use now, at once and without a loss."""
+        self._renewed.set()
 
     def report_status(self) -> None:
         """Send the status now; the cloud answers it with receipts for all that it holds."""
@@ -113,6 +122,7 @@ class Link:
 
     async def _one_connection(self) -> None:
         self._session = str(uuid.uuid4())
+        self._renewed.clear()
         tls = await asyncio.to_thread(self._broker.tls)
         down = [topic(self._hub_id, lane) for lane in DownLane]
         will = self._message(UpLane.STATUS, encode(self._status(HubState.OFFLINE, self._session)))
@@ -147,7 +157,12 @@ class Link:
         log.info("uplink.connected")
         tasks.create_task(self._sender.run(publish))
         tasks.create_task(self._say_status(publish))
+        tasks.create_task(self._until_renewed())
         tasks.create_task(self._answer(publish))
+
+    async def _until_renewed(self) -> None:
+        await self._renewed.wait()
+        raise _RenewedError
 
     async def _say_status(self, publish: Callable[[UpLane, bytes], None]) -> None:
         while True:
@@ -180,6 +195,10 @@ class Link:
         began, self._connected_at = self._connected_at, None
         steady = began is not None and asyncio.get_running_loop().time() - began >= STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
+
+
+class _RenewedError(Exception):
+    """The hub has another certificate: this connection ends for a better one."""
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
