@@ -25,6 +25,9 @@ HUB_ACCESS_SET = "identity.hubs.set_access"
 INCIDENTS = "identity.incidents.list"
 """`Empty` → `IncidentList`: the open ones."""
 
+INCIDENT_REPORT = "identity.incidents.report"
+"""`IncidentReport` → `Empty`: another service has seen one."""
+
 INCIDENT_SETTLE = "identity.incidents.settle"
 """`IncidentRequest` → `IncidentList`, what is still open; 404 for one that is not."""
 
@@ -153,6 +156,13 @@ class IncidentList(Message):
     """The newest first."""
 
     incidents: tuple[Incident, ...]
+
+
+class IncidentReport(Message):
+    """What was seen, of which hub."""
+
+    hub_id: str
+    kind: IncidentKind
 
 
 class IncidentRequest(Message):

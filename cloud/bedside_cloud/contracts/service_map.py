@@ -89,7 +89,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         schema="identity",
         publishes=(people.CHANGED, people.HUB_ENROLLED),
         subscribes=("$SYS.REQ.USER.AUTH", people.CHANGED),
-        serves=(identity.LOGIN, identity.KEYS, *EST, *IDENTITY_FOR_OPERATOR),
+        serves=(identity.LOGIN, identity.KEYS, people.INCIDENT_REPORT, *EST, *IDENTITY_FOR_OPERATOR),
         appends=(Appended("audit", "deeds", ("actor", "deed", "subject", "detail")),),
         replicas=2,
     ),
@@ -106,6 +106,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
             readings.STORED_EVENT,
             *REGISTRY_FOR_OPERATOR,
         ),
+        requests=(people.INCIDENT_REPORT,),
     ),
     ServiceEntry(
         name="ingest",

@@ -22,6 +22,7 @@ from bedside_cloud.contracts.identity_administration import (
     HubAccessList,
     HubAccessRequest,
     IncidentList,
+    IncidentReport,
     IncidentRequest,
     PeopleAnswer,
     PersonAnswer,
@@ -76,6 +77,7 @@ class Endpoints:
             Endpoint(identity_administration.HUB_ACCESS, Empty, self.hubs),
             Endpoint(identity_administration.HUB_ACCESS_SET, HubAccessRequest, self.set_access),
             Endpoint(identity_administration.INCIDENTS, Empty, self.incidents),
+            Endpoint(identity_administration.INCIDENT_REPORT, IncidentReport, self.report_incident),
             Endpoint(identity_administration.INCIDENT_SETTLE, IncidentRequest, self.settle_incident),
         )
 
@@ -157,6 +159,11 @@ class Endpoints:
     async def incidents(self, _request: Empty) -> IncidentList:
         async with self._database.transaction() as connection:
             return IncidentList(incidents=await store.incidents(connection))
+
+    async def report_incident(self, request: IncidentReport) -> Empty:
+        async with self._database.transaction() as connection:
+            await store.add_incident(connection, request.hub_id, request.kind, self._clock())
+        return Empty()
 
     async def settle_incident(self, request: IncidentRequest) -> IncidentList:
         async with self._database.transaction() as connection:

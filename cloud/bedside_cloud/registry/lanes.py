@@ -5,8 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from bedside_cloud.bus.connection import Bus
-from bedside_cloud.contracts.identity_administration import HubEnrolled
-from bedside_cloud.database.pool import Database, fetch_all, unavailable
+from bedside_cloud.bus.errors import BusError
+from bedside_cloud.contracts.identity_administration import (
+    INCIDENT_REPORT,
+    HubEnrolled,
+    IncidentKind,
+    IncidentReport,
+)
+from bedside_cloud.contracts.message import Empty
+from bedside_cloud.database.pool import Connection, Database, fetch_all, unavailable
 from bedside_cloud.registry import store
 from bedside_cloud.registry.plans import SQL, PlanIssuer
 from bedside_profiles.errors import WireError
@@ -16,6 +23,9 @@ from bedside_profiles.wire.status import HubState, Status
 from bedside_profiles.wire.topics import DownLane, parse_topic, subject
 
 LOG = logging.getLogger(__name__)
+
+BOOTS_KEPT = 16
+"""How many of a hub's earlier boots are known: two computers that take turns soon come back to one of them."""
 
 RESEND_SECONDS = 5.0
 """How often an unanswered plan is sent again to a hub that is online."""
@@ -89,10 +99,22 @@ class Lanes:
                 "plan_version": status.plan_version,
             }
             fresh = await fetch_all(connection, SQL["take_status"], parameters)
+            is_twice = online and status.boot_id is not None and await _came_back(connection, hub_id, status.boot_id)
             for device in status.devices if online else ():
                 await store.put_device(connection, device.device_id, hub_id, device.profile)
+        if is_twice:
+            await self._report_two(hub_id)
         if fresh and online:
             await self._compare_plan(hub_id, status)
+
+    async def _report_two(self, hub_id: str) -> None:
+        LOG.warning("two_at_once hub=%s", hub_id)
+        report = IncidentReport(hub_id=hub_id, kind=IncidentKind.TWO_AT_ONCE)
+        try:
+            await self._bus.request(INCIDENT_REPORT, report, Empty)
+        except BusError as cause:
+            # They go on taking turns: the next one is told.
+            LOG.warning("incident_not_told hub=%s cause=%s", hub_id, type(cause).__name__)
 
     async def _compare_plan(self, hub_id: str, status: Status) -> None:
         """Send the hub its newest plan if it runs another one."""
@@ -146,3 +168,13 @@ class Lanes:
             LOG.warning("refused what=%s hub=%s reason=%s", what, hub_id, wrong.reason)
         except unavailable as cause:
             LOG.warning("missed what=%s hub=%s cause=%s", what, hub_id, type(cause).__name__)
+
+
+async def _came_back(connection: Connection, hub_id: str, boot_id: str) -> bool:
+    """Whether a boot speaks that another one had followed: the hub's identity is in two computers."""
+    ((last, earlier),) = await fetch_all(connection, SQL["boots"], {"hub_id": hub_id})
+    if boot_id == last:
+        return False
+    kept = [one for one in (last, *earlier) if one not in (None, boot_id)][:BOOTS_KEPT]
+    await connection.execute(SQL["set_boots"], {"hub_id": hub_id, "boot_id": boot_id, "earlier_boots": kept})
+    return boot_id in earlier

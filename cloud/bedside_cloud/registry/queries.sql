@@ -42,6 +42,12 @@ SET online = %(online)s,
 WHERE hub_id = %(hub_id)s AND (%(online)s OR session = %(session)s)
 RETURNING 1
 
+-- name: boots
+SELECT boot_id, earlier_boots FROM hubs WHERE hub_id = %(hub_id)s FOR UPDATE
+
+-- name: set_boots
+UPDATE hubs SET boot_id = %(boot_id)s, earlier_boots = %(earlier_boots)s WHERE hub_id = %(hub_id)s
+
 -- name: hubs
 SELECT
     hubs.hub_id,

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -17,10 +18,15 @@ from tests.support.nats import HubCertificate, TestBroker
 from tests.support.services import running_service, settings_of
 
 from bedside_agent.uplink.identity import Identity
+from bedside_cloud.bus.connection import Bus
 from bedside_cloud.contracts.identity_administration import IncidentKind
 from bedside_cloud.engines.certificates import authority
 from bedside_cloud.ingest import run as ingest
 from bedside_cloud.registry import run as registry
+from bedside_profiles.wire.kinds import SCHEMA_VERSION
+from bedside_profiles.wire.messages import encode
+from bedside_profiles.wire.status import HubState, Status
+from bedside_profiles.wire.topics import UpLane, subject
 
 EAGER = "from bedside_agent.uplink import renewal; renewal.LOOK_SECONDS = 0.2; " + PROGRAM
 """The agent, which looks more often than each minute whether its certificate is due."""
@@ -102,3 +108,33 @@ async def test_a_hub_that_is_not_renewed_says_so_and_goes_on(timed: Desk, tmp_pa
         assert "refused the hub's certificate" in report["renewal_error"]
         assert "certificate_ends" in report["faults"]
     assert Identity(state / "identity").is_enrolled()
+
+
+async def test_two_computers_that_speak_as_one_hub_are_told_to_the_technician(timed: Desk) -> None:
+    """A copied SD card whose owners take turns: no computer comes back to a boot that another one had followed."""
+    desk = timed
+    async with Bus.open(desk.broker.state.bus_settings(desk.broker.hub_player)) as hubs:
+
+        async def say(boot: str, state: HubState = HubState.ONLINE) -> None:
+            status = Status(SCHEMA_VERSION, HUB, state, str(uuid.uuid4()), boot_id=boot)
+            await hubs.publish_bytes(subject(HUB, UpLane.STATUS), encode(status))
+
+        first, second = str(uuid.uuid4()), str(uuid.uuid4())
+        for boot in (first, first, second, second):
+            await say(boot)
+        # The will of the connection before comes late, and says nothing.
+        await say(first, HubState.OFFLINE)
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(spoke_last, desk, second):
+                await asyncio.sleep(0.05)
+        assert await desk.incidents() == []
+        await say(first)
+        async with asyncio.timeout(10):
+            while await desk.incidents() != [IncidentKind.TWO_AT_ONCE]:
+                await asyncio.sleep(0.05)
+
+
+def spoke_last(desk: Desk, boot: str) -> bool:
+    """Whether registry has heard that boot last."""
+    with psycopg.connect(desk.database.superuser_dsn) as connection:
+        return connection.execute("SELECT boot_id FROM registry.hubs").fetchone() == (boot,)
