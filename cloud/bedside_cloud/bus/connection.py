@@ -129,15 +129,15 @@ class Bus:
         await self.client.subscribe(subject, queue=queue, cb=on_message)
         await self.link.check_permitted()
 
-    async def confirm(self, subject: str, handler: Callable[[], Awaitable[None]]) -> None:
-        """Call `handler` for each message, beside others, and tell who asked (`confirmed_by`) once it is through.
+    async def confirm(self, subject: str, handler: Callable[[bytes], Awaitable[None]]) -> None:
+        """Call `handler` with each message's body, beside others; once it is through, tell who asked (`confirmed_by`).
 
         NotPermittedError when the map does not allow it. After a handler that raises nothing is confirmed.
         """
 
         async def confirmed(message: Msg) -> None:
             try:
-                await handler()
+                await handler(message.data)
                 if message.reply:
                     await message.respond(b"")
             except Exception as failure:  # it must not end the listening

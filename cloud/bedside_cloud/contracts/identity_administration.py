@@ -172,9 +172,10 @@ class IncidentRequest(Message):
 
 
 class IdentityChanged(Message):
-    """`version` grows with each change."""
+    """`version` grows with each change; what changed is how this hub is let in."""
 
     version: int
+    hub_id: str
 
 
 class HubEnrolled(Message):

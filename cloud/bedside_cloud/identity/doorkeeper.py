@@ -7,11 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from bedside_cloud.bus.connection import Bus
-from bedside_cloud.contracts.identity_administration import IncidentKind
+from bedside_cloud.contracts.identity_administration import IdentityChanged, IncidentKind
 from bedside_cloud.database.pool import Database, unavailable
 from bedside_cloud.engines.certificates.revocation import RevokedFor
 from bedside_cloud.identity import store
-from bedside_cloud.identity.callout import Denied, Granted, Question, answer, decide, parse_question
+from bedside_cloud.identity.callout import (
+    RENEWAL_SUFFIX,
+    Denied,
+    Granted,
+    Question,
+    answer,
+    decide,
+    parse_question,
+)
 from bedside_cloud.identity.snapshot import Snapshots
 
 LOG = logging.getLogger(__name__)
@@ -71,29 +79,29 @@ class Doorkeeper:
         if isinstance(decision, Denied) and decision.unknown_hub:
             try:
                 async with asyncio.timeout(1):
-                    await self._snapshots.refresh()
+                    await self._snapshots.refresh_hub(question.mqtt_client_id.removesuffix(RENEWAL_SUFFIX))
             except (*unavailable, TimeoutError):
                 return decision
             return decide(question, self._snapshots.current, self._clock())
         return decision
 
 
-async def note(database: Database, decision: Granted | Denied, now: datetime) -> bool:
-    """Keep what a decision tells of a hub's certificates. Whether others have to decide by something new."""
+async def note(database: Database, decision: Granted | Denied, now: datetime) -> IdentityChanged | None:
+    """Keep what a decision tells of a hub's certificates; what others have to decide by now."""
     if isinstance(decision, Denied):
         if decision.replaced is not None:
             async with database.transaction() as connection:
                 await store.add_incident(connection, decision.replaced, IncidentKind.REPLACED_CERTIFICATE, now)
-        return False
+        return None
     if decision.adopts is None:
-        return False
+        return None
     async with database.transaction() as connection:
         if not await store.adopt(connection, decision.hub_id, decision.adopts, now):
-            return False
+            return None
         for serial in await store.revoke_certificates(
             connection, decision.hub_id, decision.adopts, RevokedFor.SUPERSEDED, now
         ):
             await store.add_deed(connection, decision.hub_id, "certificate_superseded", decision.hub_id, serial)
-        await store.next_version(connection)
+        version = await store.next_version(connection)
     LOG.info("adopted hub=%s", decision.hub_id)
-    return True
+    return IdentityChanged(version=version, hub_id=decision.hub_id)

@@ -21,6 +21,7 @@ from bedside_cloud.contracts.identity_administration import (
     HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
+    IdentityChanged,
     IncidentList,
     IncidentReport,
     IncidentRequest,
@@ -49,7 +50,7 @@ FOR_GOOD = timedelta(days=1)
 
 
 class Endpoints:
-    """`changed(version)` is awaited after the commit and before the answer, and tells whether every replica decides by
+    """`changed` is awaited after the commit and before the answer, and tells whether every replica decides by
     it now."""
 
     def __init__(
@@ -57,7 +58,7 @@ class Endpoints:
         database: Database,
         tokens: Tokens,
         clock: Callable[[], datetime],
-        changed: Callable[[int], Awaitable[bool]],
+        changed: Callable[[IdentityChanged], Awaitable[bool]],
     ) -> None:
         self._database = database
         self._tokens = tokens
@@ -152,7 +153,7 @@ class Endpoints:
             version = await store.next_version(connection)
             entries = await store.hubs(connection)
         LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
-        everywhere = await self._changed(version)
+        everywhere = await self._changed(IdentityChanged(version=version, hub_id=request.hub_id))
         entry = next(entry for entry in entries if entry.hub_id == request.hub_id)
         return HubAccessAnswer(hub=entry, everywhere=everywhere)
 

@@ -9,7 +9,7 @@ from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import identity
 from bedside_cloud.contracts.identity import CertificatesOnly, EnrolRequest, ReenrolRequest, RevocationList
-from bedside_cloud.contracts.identity_administration import Access, IncidentKind
+from bedside_cloud.contracts.identity_administration import Access, IdentityChanged, IncidentKind
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Connection, Database
 from bedside_cloud.engines.certificates import authority
@@ -31,7 +31,7 @@ MOST_IN_AN_HOUR = 10
 
 
 class Enrolment:
-    """`changed(version)` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
+    """`changed` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Enrolment:
         issuing: Issued,
         root: Certificate,
         clock: Callable[[], datetime],
-        changed: Callable[[int], Awaitable[bool]],
+        changed: Callable[[IdentityChanged], Awaitable[bool]],
         enrolled: Callable[[str], Awaitable[None]],
     ) -> None:
         self._database = database
@@ -85,7 +85,7 @@ class Enrolment:
             LOG.warning("enrolment_refused hub=%s", hub_id)
             raise refusal
         LOG.info("enrolled hub=%s", hub_id)
-        await self._changed(version)
+        await self._changed(IdentityChanged(version=version, hub_id=hub_id))
         await self._enrolled(hub_id)
         return self._answer(certificate)
 

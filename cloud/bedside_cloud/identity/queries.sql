@@ -101,6 +101,10 @@ ORDER BY hubs.hub_id
 -- name: snapshot
 SELECT (SELECT version FROM access_version), hub_id, access, refuse_issued_before, adopted_issued_at FROM hubs
 
+-- name: snapshot_of_hub
+SELECT version, hubs.access, hubs.refuse_issued_before, hubs.adopted_issued_at
+FROM access_version LEFT JOIN hubs ON hubs.hub_id = %(hub_id)s
+
 -- name: put_person
 INSERT INTO people (name, role, password_hash, changed_at)
 VALUES (%(name)s, %(role)s, %(password_hash)s, %(now)s)

@@ -16,7 +16,7 @@ from bedside_cloud.identity.connections import DISCONNECTS, Connections, oversiz
 from bedside_cloud.identity.doorkeeper import Doorkeeper, note
 from bedside_cloud.identity.endpoints import Endpoints
 from bedside_cloud.identity.enrolment import Enrolment
-from bedside_cloud.identity.snapshot import Snapshot, Snapshots
+from bedside_cloud.identity.snapshot import HubEntry, Snapshot, Snapshots
 from bedside_cloud.identity.tokens import Tokens
 from bedside_cloud.readiness import announce_ready
 from bedside_cloud.settings import ServiceSettings
@@ -48,9 +48,15 @@ async def main(settings: ServiceSettings) -> None:
         async with database.transaction() as connection:
             return await store.snapshot(connection)
 
+    async def fetch_one(hub_id: str) -> tuple[int, HubEntry | None]:
+        async with asyncio.timeout(2):
+            database = await asyncio.shield(opened)
+        async with database.transaction() as connection:
+            return await store.snapshot_of_hub(connection, hub_id)
+
     async with Bus.open(settings.bus) as bus, Bus.open(settings.system_bus) as system:
         connections = Connections(system)
-        snapshots = Snapshots(settings.folder / "snapshot.json", fetch, connections.cut)
+        snapshots = Snapshots(settings.folder / "snapshot.json", fetch, fetch_one, connections.cut)
         hinted = asyncio.Event()
 
         async def noticed(decision: Granted | Denied) -> None:
@@ -58,14 +64,15 @@ async def main(settings: ServiceSettings) -> None:
             if adopts or (isinstance(decision, Denied) and decision.replaced is not None):
                 async with asyncio.timeout(2):
                     database = await asyncio.shield(opened)
-                if await note(database, decision, utc_now()):
-                    await bus.publish(CHANGED, IdentityChanged(version=0))
+                change = await note(database, decision, utc_now())
+                if change is not None:
+                    await bus.publish(CHANGED, change)
 
         keeper = Doorkeeper(snapshots, settings.secrets["bus.callout"].reveal(), utc_now, noticed)
 
-        async def on_changed() -> None:
+        async def on_changed(body: bytes) -> None:
             try:
-                await snapshots.refresh()
+                await snapshots.refresh_hub(IdentityChanged.model_validate_json(body).hub_id)
             except (*unavailable, TimeoutError):
                 hinted.set()
                 raise
@@ -77,16 +84,15 @@ async def main(settings: ServiceSettings) -> None:
             opened.set_result(database)
             await snapshots.refresh()
 
-            async def changed(version: int) -> bool:
-                await snapshots.refresh()
+            async def changed(change: IdentityChanged) -> bool:
+                await snapshots.refresh_hub(change.hub_id)
                 try:
                     replicas = await connections.listeners(CHANGED)
                 except BusError as cause:
                     LOG.warning("replicas_not_counted cause=%s", cause)
                     return False
-                message = IdentityChanged(version=version)
                 return replicas == await bus.confirmed_by(
-                    CHANGED, message, most=replicas, timeout_seconds=CONFIRM_SECONDS
+                    CHANGED, change, most=replicas, timeout_seconds=CONFIRM_SECONDS
                 )
 
             async def enrolled(hub_id: str) -> None:

@@ -30,6 +30,9 @@ class Snapshot:
 
 EMPTY = Snapshot(-1, {})
 
+WRITE_SECONDS = 1.0
+"""A fleet that enrols at once is not written for each of its hubs."""
+
 
 def write_snapshot(snapshot: Snapshot, path: Path) -> None:
     """Replace the file whole, mode 0600."""
@@ -59,20 +62,26 @@ def read_snapshot(path: Path) -> Snapshot:
 
 
 class Snapshots:
-    """The newest snapshot. `shut_out` is called with each hub that an update has taken the right to be connected."""
+    """The newest snapshot. `shut_out` is called with each hub that an update has taken the right to be connected.
+
+    `fetch` brings every hub, `fetch_one` the version and one hub, None for one that is not there.
+    """
 
     def __init__(
         self,
         path: Path,
         fetch: Callable[[], Awaitable[Snapshot]],
+        fetch_one: Callable[[str], Awaitable[tuple[int, HubEntry | None]]],
         shut_out: Callable[[str], Awaitable[None]],
     ) -> None:
         self._path = path
         self._fetch = fetch
+        self._fetch_one = fetch_one
         self._shut_out = shut_out
         self._one_at_a_time = asyncio.Lock()
         self._begun, self._taken_over = 0, 0
-        self.current = read_snapshot(path)
+        self._writing: asyncio.Task[None] | None = None
+        self.current = self._written = read_snapshot(path)
 
     async def refresh(self) -> None:
         """Take over what the database has now. Raises what the database raises when it is away."""
@@ -85,11 +94,44 @@ class Snapshots:
             self._begun += 1
             before, after = self.current, await self._fetch()
             self._taken_over = self._begun
-            if after == before:
-                return
             self.current = after
-            write_snapshot(after, self._path)
         for hub_id, entry in before.hubs.items():
             now = after.hubs.get(hub_id)
-            if now is None or now.access is not Access.ACTIVE or now.refuse_issued_before > entry.refuse_issued_before:
+            if now != entry and _lost(entry, now):
                 await self._shut_out(hub_id)
+        await self._write()
+
+    async def refresh_hub(self, hub_id: str) -> None:
+        """Take over what the database has of one hub: a fleet is not fetched and written for each of its changes.
+
+        Who lost the right is cut before anything else.
+        """
+        async with self._one_at_a_time:
+            version, after = await self._fetch_one(hub_id)
+            before = self.current.hubs.get(hub_id)
+            hubs = {**self.current.hubs}
+            hubs.pop(hub_id, None)
+            if after is not None:
+                hubs[hub_id] = after
+            self.current = Snapshot(max(version, self.current.version), hubs)
+        if before is not None and after != before and _lost(before, after):
+            await self._shut_out(hub_id)
+            await self._write()
+        elif self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_soon())
+
+    async def _write_soon(self) -> None:
+        """Whoever is let in anew stands in the file a second later, with all who came meanwhile."""
+        await asyncio.sleep(WRITE_SECONDS)
+        await self._write()
+
+    async def _write(self) -> None:
+        async with self._one_at_a_time:
+            if self.current != self._written:
+                await asyncio.to_thread(write_snapshot, self.current, self._path)
+                self._written = self.current
+
+
+def _lost(before: HubEntry, now: HubEntry | None) -> bool:
+    """Whether a hub that was let in by `before` must go."""
+    return now is None or now.access is not Access.ACTIVE or now.refuse_issued_before > before.refuse_issued_before

@@ -199,6 +199,12 @@ async def snapshot(connection: Connection) -> Snapshot:
     return Snapshot(version, hubs)
 
 
+async def snapshot_of_hub(connection: Connection, hub_id: str) -> tuple[int, HubEntry | None]:
+    """The version, and how one hub is let in now; None for one that never enrolled."""
+    ((version, access, before, adopted),) = await fetch_all(connection, SQL["snapshot_of_hub"], {"hub_id": hub_id})
+    return version, None if access is None else HubEntry(Access(access), before, adopted)
+
+
 async def put_person(connection: Connection, name: str, role: Role, hashed: str, now: datetime) -> PersonAnswer:
     """Add a person, or give a known one this role and password."""
     parameters = {"name": name, "role": role.value, "password_hash": hashed, "now": now}

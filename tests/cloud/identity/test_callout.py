@@ -113,10 +113,25 @@ async def test_an_update_shuts_out_whoever_lost_the_right(tmp_path: Path) -> Non
     async def shut_out(hub_id: str) -> None:
         shut.append(hub_id)
 
-    snapshots = Snapshots(tmp_path / "snapshot.json", fetch, shut_out)
+    async def fetch_one(hub_id: str) -> tuple[int, HubEntry | None]:
+        return 3, {"new": HubEntry(Access.REVOKED, NOW, NOW), "newest": stays}.get(hub_id)
+
+    path = tmp_path / "snapshot.json"
+    snapshots = Snapshots(path, fetch, fetch_one, shut_out)
     for _ in range(3):
         await snapshots.refresh()
     assert sorted(shut) == ["gone", "renewed", "suspended"]
+    assert read_snapshot(path) == snapshots.current
+    shut.clear()
+    await snapshots.refresh_hub("newest")
+    assert shut == []
+    assert snapshots.current.hubs["newest"] == stays
+    # One that is gone, and one that is revoked: written at once, with whoever was let in before.
+    for hub_id in ("suspended", "new"):
+        await snapshots.refresh_hub(hub_id)
+        assert read_snapshot(path) == snapshots.current
+    assert shut == ["suspended", "new"]
+    assert "suspended" not in snapshots.current.hubs
 
 
 def test_only_a_message_above_the_limit_counts_as_one() -> None:
