@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import buffer_commands, device_commands, health, settings
+from bedside_agent import buffer_commands, device_commands, doctor_command, health, settings
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
@@ -70,6 +70,9 @@ def init(
     result = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
     said = "was enrolled already: nothing to do" if enrolled else "is enrolled"
     show(result, as_json, f"Hub {wanted.hub_id} {said}. Next: bedside-agent run --state {state}")
+
+
+app.command()(doctor_command.doctor)
 
 
 @app.command()

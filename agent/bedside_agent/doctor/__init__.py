@@ -1,0 +1,1 @@
+"""What is wrong with a hub, in one line each: looked for, not guessed."""
