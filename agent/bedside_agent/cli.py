@@ -11,17 +11,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import buffer_commands, device_commands, doctor_command, health, settings
+from bedside_agent import buffer_commands, device_commands, doctor_command, health, hub_commands, settings
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
-from bedside_agent.errors import AgentError
+from bedside_agent.errors import AgentError, EnrolmentError
 from bedside_agent.health import NotRunningError, Report
 from bedside_agent.run import BUFFER, IDENTITY
 from bedside_agent.service import FAILED, STATE, as_agent_error, serve
 from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, show, time_text
-from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, make_claim, parse_claim
+from bedside_agent.uplink import pending
+from bedside_agent.uplink.claim import SCHEME, Claim, ClaimError, claim_text, make_claim, parse_claim
 from bedside_agent.uplink.enrolment import enrol
 from bedside_agent.uplink.identity import Identity
 from bedside_agent.whole_file import write_whole
@@ -52,6 +53,8 @@ def init(
 ) -> None:
     """Enrol this hub with a one-time claim. Running it again is fine. What the hub keeps and its settings stay.
 
+    Without a network the claim is kept, and used by the agent as soon as there is one.
+
     bedside-agent init --claim 'bedside:1?est=https://…&broker=…&hub=…&claim=…&ca=…'
     """
     wanted = parse_claim(claim) if claim.startswith(SCHEME) else make_claim(est, broker, hub_id, claim, ca_sha256)
@@ -64,15 +67,34 @@ def init(
         _check_same_hub(settings.load(state).hub_id, wanted, state)
     if not enrolled:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        enrol(wanted, identity, knows_time=SystemClock().now().quality is ClockQuality.SYNCED)
+        waits_for = _enrol_or_keep(wanted, identity, state)
         if not path.exists():
             write_whole(path, text.encode(), mode=0o600)
-    result = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
+    else:
+        waits_for = None
+    result: dict[str, object] = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
     said = "was enrolled already: nothing to do" if enrolled else "is enrolled"
+    if waits_for is not None:
+        result["waits_for"] = waits_for
+        said = f"enrols by itself once it can ({waits_for}); its claim is kept until then"
     show(result, as_json, f"Hub {wanted.hub_id} {said}. Next: bedside-agent run --state {state}")
 
 
-app.command()(doctor_command.doctor)
+def _enrol_or_keep(wanted: Claim, identity: Identity, state: Path) -> str | None:
+    """Why the claim had to be kept; None when the hub is enrolled."""
+    try:
+        enrol(wanted, identity, knows_time=SystemClock().now().quality is ClockQuality.SYNCED)
+    except EnrolmentError as error:
+        if not error.retry:
+            raise
+        pending.keep(state, claim_text(wanted))
+        return error.what
+    pending.used(state)
+    return None
+
+
+for command in (doctor_command.doctor, hub_commands.bundle, hub_commands.wipe):
+    app.command()(command)
 
 
 @app.command()

@@ -57,7 +57,7 @@ def examined(state: Path, root: Path = machine.ROOT) -> list[Finding]:
         known = settings.load(state)
     except SettingsError as error:
         return [broken("settings", "; ".join(error.problems), error.fix), machine.disk(state.parent, root)]
-    now, identity, report = SystemClock().now(), Identity(state / IDENTITY), _report(state)
+    now, identity, report = SystemClock().now(), Identity(state / IDENTITY), running_report(state)
     knows_time = now.quality is ClockQuality.SYNCED
     now_ms = now.utc_ms if knows_time or (report or {}).get("clock") == ClockQuality.SYNCED.value else None
     floor_ms = None if knows_time else 0
@@ -80,7 +80,8 @@ def examined(state: Path, root: Path = machine.ROOT) -> list[Finding]:
         return list(pool.map(lambda look: look(), looks))
 
 
-def _report(state: Path) -> dict[str, Any] | None:
+def running_report(state: Path) -> dict[str, Any] | None:
+    """What the running agent says of itself; None without one."""
     try:
         return health.ask(state, memory_for(state))
     except AgentError:

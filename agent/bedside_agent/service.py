@@ -10,11 +10,15 @@ from pathlib import Path
 
 from bedside_agent import settings
 from bedside_agent.buffer.substitute import memory_for
+from bedside_agent.clock import SystemClock
 from bedside_agent.errors import AgentError
 from bedside_agent.logs import log_to_stderr
 from bedside_agent.notify import Notifier
-from bedside_agent.run import run_agent, stop_on_signals
+from bedside_agent.run import IDENTITY, run_agent, stop_on_signals
+from bedside_agent.uplink import pending
+from bedside_agent.uplink.identity import Identity
 from bedside_profiles.errors import BedsideError
+from bedside_profiles.readings import ClockQuality
 
 STATE = Path("/var/lib/bedside")
 STATE_VARIABLE = "BEDSIDE_AGENT_STATE"
@@ -28,9 +32,43 @@ def serve(state: Path, *, verbose: bool) -> None:
     notifier = Notifier.from_environment(os.environ, os.getpid())
 
     async def until_stopped() -> None:
-        await run_agent(state, memory_for(state), loaded, stop_on_signals(), notifier)
+        stop = stop_on_signals()
+        if await _is_enrolled(state, stop, notifier):
+            await run_agent(state, memory_for(state), loaded, stop, notifier)
 
     asyncio.run(until_stopped())
+
+
+async def _is_enrolled(state: Path, stop: asyncio.Event, notifier: Notifier) -> bool:
+    """Wait for an enrolment that was begun without a network; False when the agent is to stop before it is done."""
+    if pending.kept(state) is None:
+        return True
+    notifier.ready()
+    said = ["not enrolled yet"]
+
+    def knows_time() -> bool:
+        return SystemClock().now().quality is ClockQuality.SYNCED
+
+    async def feed() -> None:
+        while True:
+            notifier.alive(said[0])
+            await asyncio.sleep((notifier.watchdog_seconds or 60.0) / 4)
+
+    def trying(reason: str) -> None:
+        said[0] = f"not enrolled yet: {reason}"
+
+    enrolling = asyncio.create_task(pending.complete(state, Identity(state / IDENTITY), knows_time, trying))
+    waiting = asyncio.create_task(stop.wait())
+    feeding = asyncio.create_task(feed())
+    try:
+        await asyncio.wait((enrolling, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not enrolling.done():
+            return False
+        enrolling.result()
+        return True
+    finally:
+        for task in (enrolling, waiting, feeding):
+            task.cancel()
 
 
 def main(arguments: Sequence[str]) -> int:

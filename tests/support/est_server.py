@@ -60,7 +60,7 @@ def _pkcs7(*certificates: object) -> bytes:
 
 
 @contextmanager
-def est_server(authority: Authority, claims: dict[str, str], directory: Path) -> Iterator[EstServer]:
+def est_server(authority: Authority, claims: dict[str, str], directory: Path, *, port: int = 0) -> Iterator[EstServer]:
     """Serve until the end of the block."""
     server = EstServer(authority, claims)
 
@@ -91,7 +91,7 @@ def est_server(authority: Authority, claims: dict[str, str], directory: Path) ->
     context: ssl.SSLContext = authority.server_context(directory, authority.leaf("est"))
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(directory / "ca.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as http:
         http.socket = context.wrap_socket(http.socket, server_side=True)
         server.port = http.server_address[1]
         serving = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})

@@ -27,7 +27,6 @@ class DeviceEntry:
     `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
     A scale that keeps readings for several people gives those of the user `user_index`, for the `consent_code` that
     was set at the scale; it is a secret.
-    together with its `advertised_name` (for devices whose address changes); a serial one by the path of its `port`.
 
     A Bluetooth device that asks for a bond gets one, with its `passkey` (six digits, printed on it or in its manual) or
     without; unless `pairing` is `never`.

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bedside_agent.errors import AgentError
 from bedside_profiles.errors import MalformedError
@@ -49,6 +49,13 @@ def parse_claim(text: str) -> Claim:
     if missing:
         raise ClaimError(f"the claim lacks {', '.join(missing)}")
     return make_claim(*(fields[name] for name in _FIELDS))
+
+
+def claim_text(claim: Claim) -> str:
+    """The text that `parse_claim` reads."""
+    host = f"[{claim.broker_host}]" if ":" in claim.broker_host else claim.broker_host
+    fields = (claim.est_url, f"{host}:{claim.broker_port}", claim.hub_id, claim.code, claim.ca_sha256)
+    return SCHEME + urlencode(dict(zip(_FIELDS, fields, strict=True)))
 
 
 def make_claim(est: str, broker: str, hub: str, code: str, ca: str) -> Claim:
