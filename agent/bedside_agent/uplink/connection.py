@@ -10,10 +10,10 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -121,6 +121,7 @@ async def connected(
         logger=log,
     )
     client.pending_calls_threshold = 1000
+    client._loop = cast("asyncio.AbstractEventLoop", ForgivingLoop(client._loop))
     _hand_over(opened, client)
     try:
         await _heeding_cancellation(client.__aenter__())
@@ -135,6 +136,25 @@ async def connected(
         # An end that the broker does not answer is an end all the same.
         with contextlib.suppress(aiomqtt.MqttError):
             await _heeding_cancellation(client.__aexit__(None, None, None))
+
+
+class ForgivingLoop:
+    """The event loop, as the MQTT client sees it: it registers its socket a moment after it was asked to.
+
+    One that a lost connection has closed by then would be an error in the log, and no more than that: the loss is told
+    as ever. Were the client to keep its loop under another name, the line would be there again.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_writer(self, descriptor: int, callback: Callable[..., object]) -> None:
+        """As the loop's own, for a socket that is still open."""
+        with contextlib.suppress(OSError):
+            self._loop.add_writer(descriptor, callback)
 
 
 async def _opened(route: Route) -> socket.socket:
