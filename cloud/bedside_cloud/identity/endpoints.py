@@ -39,7 +39,8 @@ from bedside_cloud.identity.tokens import LIFE_SECONDS, Tokens
 
 LOG = logging.getLogger(__name__)
 
-LONGEST_CLAIM_SECONDS = 7 * 86_400
+LONGEST_CLAIM_SECONDS = 90 * 86_400
+"""Labels are printed when a box of hubs is packed, and used when a patient needs one."""
 LONGEST_NAME = 64
 
 OPERATOR = "operator"

@@ -1,10 +1,14 @@
 """`bedside-cloud fleet`: hubs and the devices they have shown."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from urllib.parse import urlencode
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from bedside_cloud.contracts.identity_administration import (
     CLAIM_CREATE,
@@ -26,7 +30,9 @@ from bedside_cloud.contracts.message import Empty, Message
 from bedside_cloud.contracts.registry import HUBS, HubList
 from bedside_cloud.contracts.registry_administration import DEVICES, DeviceRoll
 from bedside_cloud.engines.certificates.authority import fingerprint
+from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask
+from bedside_cloud.operator_tools.labels import Label, labels_pdf
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
 from bedside_cloud.settings import DEFAULT_STATE
@@ -55,6 +61,12 @@ class ClaimTicket(Message):
     text: str
 
 
+class ClaimTickets(Message):
+    """Of a whole box of hubs."""
+
+    claims: tuple[ClaimTicket, ...]
+
+
 @claim.command("new")
 def claim_new(
     hub_id: Annotated[str, typer.Option("--hub-id", help="The hub that may enrol: a-z, 0-9 and -.")],
@@ -62,24 +74,58 @@ def claim_new(
     serial: Annotated[
         str | None, typer.Option("--serial", help="The computer's serial number: no other can use the claim then.")
     ] = None,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=10_000, help="For so many hubs: ID-001, ID-002 and so on.")
+    ] = 1,
+    first: Annotated[int, typer.Option("--first", min=0, help="The number that they begin with.")] = 1,
+    pdf: Annotated[Path | None, typer.Option("--pdf", help="A new file with labels to print, with QR codes.")] = None,
     host: Annotated[
         str | None, typer.Option("--host", help="How the hub reaches this machine, if not by its first name.")
     ] = None,
     state: StateOption = DEFAULT_STATE,
     json: JsonOption = False,
 ) -> None:
-    """Make a claim that lets one hub enrol once.
+    """Make a claim that lets one hub enrol once; or labels for a box of hubs.
 
-    Example: bedside-cloud fleet claim new --hub-id hub-7
+    Example: bedside-cloud fleet claim new --hub-id ward --count 20 --hours 720 --pdf labels.pdf
     """
-    request = ClaimRequest(hub_id=hub_id, life_seconds=round(hours * 3600), hub_serial=serial)
-    answer = ask(state, CLAIM_CREATE, request, ClaimAnswer)
-    ticket = claim_ticket(State.open(state.absolute()), answer, host)
+    if count > 1 and serial is not None:
+        raise typer.BadParameter("A serial number is of one computer: leave --serial out, or --count.")
+    ids = [hub_id] if count == 1 else [f"{hub_id}-{number:03}" for number in range(first, first + count)]
+    # Made before any claim: a sheet that cannot be written would leave claims that nobody knows.
+    sheet = _new_file(pdf) if pdf is not None else None
+    opened = State.open(state.absolute())
+    tickets = []
+    for one in _with_progress(ids):
+        request = ClaimRequest(hub_id=one, life_seconds=round(hours * 3600), hub_serial=serial)
+        tickets.append(claim_ticket(opened, ask(state, CLAIM_CREATE, request, ClaimAnswer), host))
+    if sheet is not None:
+        labels = [Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms)) for one in tickets]
+        with sheet:
+            sheet.write(labels_pdf(labels))
     if json:
-        as_json(ticket)
-        return
-    say(f"On the hub, before {utc(ticket.expires_at_ms)}, once:")
-    say(f"  bedside-agent init --claim '{ticket.text}'")
+        as_json(tickets[0] if count == 1 else ClaimTickets(claims=tuple(tickets)))
+    elif pdf is not None:
+        say(f"{pdf}: {count} labels, good until {utc(tickets[0].expires_at_ms)}. Who reads one can enrol as that hub.")
+    else:
+        say(f"On the hub, before {utc(tickets[0].expires_at_ms)}, once:")
+        for ticket in tickets:
+            say(f"  bedside-agent init --claim '{ticket.text}'")
+
+
+def _with_progress(ids: list[str]) -> Iterator[str]:
+    with Progress(console=Console(stderr=True), transient=True, disable=len(ids) == 1) as progress:
+        yield from progress.track(ids, description="claims")
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Readable by its owner alone."""
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except OSError as cause:
+        raise OperatorError(
+            f"{path} cannot be written.", f"{cause.strerror}.", "Name another file; no claim was made."
+        ) from cause
 
 
 def claim_ticket(state: State, answer: ClaimAnswer, host: str | None = None) -> ClaimTicket:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from tests.support.database import TestDatabase
 
-from bedside_cloud.engines.audit import BrokenChainError, Entry, Head, checked, entries, hash_of
+from bedside_cloud.engines.audit import BrokenChainError, Entry, Head, checked, deeds, entries, hash_of
 
 PERSON, PATIENT = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 INSERT = "INSERT INTO audit.reads (person_id, patient_id, what) VALUES (%s, %s, %s)"
@@ -128,3 +128,46 @@ def test_even_the_owner_changes_it_only_on_purpose(written: TestDatabase, statem
         pytest.raises(psycopg.errors.RaiseException, match="only added to"),
     ):
         connection.execute(statement.encode())
+
+
+DEED = "INSERT INTO audit.deeds (actor, deed, subject, detail) VALUES ('hub-7', 'hub_enrolled', 'hub-7', %s)"
+
+
+def test_deeds_are_a_chain_of_their_own(written: TestDatabase) -> None:
+    for serial in ("2a", "2b", "2c"):
+        with psycopg.connect(written.settings("identity").dsn.reveal()) as connection:
+            connection.execute(DEED, (serial,))
+    found = list(deeds(written.superuser_dsn))
+    assert checked(found) == Head(3, found[-1].hash)
+    assert [one.detail for one in found] == ["2a", "2b", "2c"]
+    with psycopg.connect(written.superuser_dsn) as connection:
+        connection.execute("ALTER TABLE audit.deeds DISABLE TRIGGER USER")
+        connection.execute("UPDATE audit.deeds SET subject = 'hub-8' WHERE entry_no = 2")
+    with pytest.raises(BrokenChainError, match="entry 2 was changed"):
+        checked(deeds(written.superuser_dsn))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit.deeds SET actor = 'nobody'",
+        "DELETE FROM audit.deeds",
+        "TRUNCATE audit.deeds",
+        "INSERT INTO audit.deeds (entry_no, actor, deed, subject) VALUES (7, 'a', 'b', 'c')",
+        "INSERT INTO audit.reads (person_id, patient_id, what) VALUES (gen_random_uuid(), gen_random_uuid(), 'x')",
+    ],
+)
+def test_identity_can_only_add_to_the_deeds(written: TestDatabase, statement: str) -> None:
+    with (
+        psycopg.connect(written.settings("identity").dsn.reveal()) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+
+
+def test_the_gateway_has_no_part_in_the_deeds(written: TestDatabase) -> None:
+    with (
+        psycopg.connect(written.settings("gateway").dsn.reveal()) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(DEED, ("2a",))
