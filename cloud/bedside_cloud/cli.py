@@ -11,6 +11,7 @@ from rich.live import Live
 
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.audit import audit
+from bedside_cloud.operator_tools.authority import authority
 from bedside_cloud.operator_tools.backups import backup_command, restore_command
 from bedside_cloud.operator_tools.care import assign, patient, person, plan, release
 from bedside_cloud.operator_tools.endpoints import endpoints
@@ -32,6 +33,7 @@ app.add_typer(patient, name="patient")
 app.add_typer(plan, name="plan")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(audit, name="audit")
+app.add_typer(authority, name="authority")
 app.command("assign")(assign)
 app.command("release")(release)
 app.command("endpoints")(endpoints)

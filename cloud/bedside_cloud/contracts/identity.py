@@ -23,7 +23,8 @@ EST_REENROL = "identity.est.simplereenroll"
 403 for a hub that is not active, with 429 for one that got too many within the hour."""
 
 EST_CRL = "identity.est.crl"
-"""`Empty` → `RevocationList`: the certificates of hubs that are refused before they expire."""
+"""`RevocationRequest` → `RevocationList`: the certificates of hubs that are refused before they expire.
+Refused with 404 for an issuing authority that there is not."""
 
 ISSUER = "bedside-identity"
 AUDIENCE = "bedside-console"
@@ -81,8 +82,14 @@ class ReenrolRequest(Message):
     csr_der: bytes
 
 
+class RevocationRequest(Message):
+    """`issuer`: the serial number of an earlier issuing authority in lower-case hexadecimal; empty: the present."""
+
+    issuer: str = ""
+
+
 class RevocationList(Message):
-    """`crl_der` is an X.509 CRL (RFC 5280, 5) of the issuing authority."""
+    """`crl_der` is an X.509 CRL (RFC 5280, 5) of that issuing authority."""
 
     crl_der: bytes
 

@@ -24,6 +24,7 @@ from bedside_cloud.contracts.identity import (
     EnrolRequest,
     ReenrolRequest,
     RevocationList,
+    RevocationRequest,
 )
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.gateway.peer import client_certificate
@@ -73,11 +74,15 @@ def make_est(bus: Bus) -> FastAPI:
         """What a request should look like (4.5)."""
         return encoded(CSR_ATTRIBUTES, "application/csrattrs")
 
-    @app.get("/crl/issuing.crl")
-    async def crl() -> Response:
-        """The certificates that are refused before they expire (RFC 5280, 5), in DER."""
+    @app.get("/crl/{issuer}.crl")
+    async def crl(issuer: str) -> Response:
+        """The certificates that are refused before they expire (RFC 5280, 5), in DER: `issuing.crl` is the present
+        authority's, an earlier one's has its serial number for a name."""
         try:
-            answer = await bus.request(EST_CRL, Empty(), RevocationList)
+            question = RevocationRequest(issuer="" if issuer == "issuing" else issuer)
+            answer = await bus.request(EST_CRL, question, RevocationList)
+        except RefusedError as refusal:
+            return refused(refusal)
         except UnansweredError:
             return unavailable()
         return Response(answer.crl_der, media_type="application/pkix-crl")

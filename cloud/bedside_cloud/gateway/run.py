@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -53,14 +54,27 @@ async def main(settings: ServiceSettings) -> None:
         await live.start()
         console = Server(_config(app, LOOPBACK, settings.ports.gateway))
         enrolment = Server(_enrolment_config(make_est(bus), settings))
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(server.serve()) for server in (console, enrolment)]
-            try:
-                await asyncio.gather(console.up.wait(), enrolment.up.wait())
-                announce_ready()
-                await asyncio.wait(running)
-            finally:
-                console.should_exit = enrolment.should_exit = True
+        await _serve(console, enrolment)
+
+
+async def _serve(*servers: Server) -> None:
+    """Until cancelled, or until one of them fails. Then none of them listens any more."""
+    running = {asyncio.create_task(server.serve()) for server in servers}
+    up = asyncio.ensure_future(asyncio.gather(*(server.up.wait() for server in servers)))
+    waited: set[asyncio.Future[Any]] = {up, *running}
+    try:
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if up.done():
+            announce_ready()
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for ended in running:
+            if ended.done():
+                ended.result()
+    finally:
+        up.cancel()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.wait(running, timeout=GRACE_SECONDS + 1)
 
 
 def _config(app: FastAPI, host: str, port: int) -> uvicorn.Config:

@@ -8,7 +8,13 @@ from typing import Any
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import identity
-from bedside_cloud.contracts.identity import CertificatesOnly, EnrolRequest, ReenrolRequest, RevocationList
+from bedside_cloud.contracts.identity import (
+    CertificatesOnly,
+    EnrolRequest,
+    ReenrolRequest,
+    RevocationList,
+    RevocationRequest,
+)
 from bedside_cloud.contracts.identity_administration import Access, IdentityChanged, IncidentKind
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Connection, Database
@@ -31,12 +37,16 @@ MOST_IN_AN_HOUR = 10
 
 
 class Enrolment:
-    """`changed` and `enrolled(hub_id)` are awaited after the commit and before the answer."""
+    """`changed` and `enrolled(hub_id)` are awaited after the commit and before the answer.
+
+    `earlier` are the issuing authorities before `issuing`: what they issued still counts, and they issue no more.
+    """
 
     def __init__(
         self,
         database: Database,
         issuing: Issued,
+        earlier: tuple[Issued, ...],
         root: Certificate,
         clock: Callable[[], datetime],
         changed: Callable[[IdentityChanged], Awaitable[bool]],
@@ -44,6 +54,7 @@ class Enrolment:
     ) -> None:
         self._database = database
         self._issuing = issuing
+        self._issuers = (issuing, *earlier)
         self._root = root
         self._clock = clock
         self._changed = changed
@@ -55,11 +66,12 @@ class Enrolment:
             Endpoint(identity.EST_CA, Empty, self.ca_certificates),
             Endpoint(identity.EST_ENROL, EnrolRequest, self.enrol),
             Endpoint(identity.EST_REENROL, ReenrolRequest, self.reenrol),
-            Endpoint(identity.EST_CRL, Empty, self.revocation_list),
+            Endpoint(identity.EST_CRL, RevocationRequest, self.revocation_list),
         )
 
     async def ca_certificates(self, _request: Empty) -> CertificatesOnly:
-        return CertificatesOnly(pkcs7_der=authority.certificates_only([self._issuing.certificate, self._root]))
+        issuers = [one.certificate for one in self._issuers]
+        return CertificatesOnly(pkcs7_der=authority.certificates_only([*issuers, self._root]))
 
     async def enrol(self, request: EnrolRequest) -> CertificatesOnly:
         hub_id = checked_hub_id(request.hub_id)
@@ -108,11 +120,17 @@ class Enrolment:
         LOG.info("renewed hub=%s", hub_id)
         return self._answer(certificate)
 
-    async def revocation_list(self, _request: Empty) -> RevocationList:
+    async def revocation_list(self, request: RevocationRequest) -> RevocationList:
+        issuer = self._issuing
+        if request.issuer:
+            named = [one for one in self._issuers if authority.serial_hex(one.certificate) == request.issuer]
+            if not named:
+                raise RefusedError(404, "There is no such issuing authority.")
+            issuer = named[0]
         now = self._clock()
         async with self._database.transaction() as connection:
             number, revoked = await store.revoked(connection, now)
-        return RevocationList(crl_der=revocation_list(self._issuing, revoked, number, now))
+        return RevocationList(crl_der=revocation_list(issuer, revoked, number, now))
 
     def _answer(self, certificate: Certificate) -> CertificatesOnly:
         return CertificatesOnly(pkcs7_der=authority.certificates_only([certificate, self._issuing.certificate]))
@@ -124,9 +142,8 @@ class Enrolment:
             hub_id = check_hub_id(authority.common_name(certificate))
         except (ValueError, MalformedError) as wrong:
             raise RefusedError(401, "The certificate is not a hub's.") from wrong
-        if not authority.is_issued_by(certificate, self._issuing.certificate) or not authority.may_be_client(
-            certificate
-        ):
+        is_ours = any(authority.is_issued_by(certificate, one.certificate) for one in self._issuers)
+        if not is_ours or not authority.may_be_client(certificate):
             raise RefusedError(401, "The certificate is not a hub's.")
         return certificate, hub_id
 

@@ -110,9 +110,10 @@ async def main(settings: ServiceSettings) -> None:
                     LOG.warning("oversized_not_counted hub=%s cause=%s", hub_id, type(cause).__name__)
 
             await system.subscribe(DISCONNECTS, on_disconnect, queue="identity")
-            issuing = settings.certificates.issuing(settings.secrets["ca.issuing"].reveal())
+            passphrase = settings.secrets["ca.issuing"].reveal()
+            issuing, earlier = settings.certificates.issuing(passphrase), settings.certificates.earlier(passphrase)
             tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))
-            enrolment = Enrolment(database, issuing, settings.certificates.root(), utc_now, changed, enrolled)
+            enrolment = Enrolment(database, issuing, earlier, settings.certificates.root(), utc_now, changed, enrolled)
             endpoints = Endpoints(database, tokens, utc_now, changed)
             await bus.serve((*enrolment.table(), *endpoints.table()))
             announce_ready()

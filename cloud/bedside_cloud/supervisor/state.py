@@ -137,6 +137,11 @@ class State:
         """What the issuing authority's key is encrypted with."""
         return Secret(self._secrets["ca.issuing"])
 
+    @property
+    def root_passphrase(self) -> Secret:
+        """What the root's key is encrypted with."""
+        return Secret(self._secrets["ca.root"])
+
     def seed_file(self, user: str) -> Path:
         """The bus user's key."""
         return self.directory / "bus" / f"{user}.seed"

@@ -109,3 +109,55 @@ def test_a_signature_is_of_one_document_and_one_key(files: CertificateFiles) -> 
     assert is_signed_by(leaf.certificate, b"plan", signature)
     assert not is_signed_by(leaf.certificate, b"other plan", signature)
     assert not is_signed_by(files.leaf("broker")[0].certificate, b"plan", signature)
+
+
+def test_another_issuing_authority_takes_over_and_the_one_before_still_counts(files: CertificateFiles) -> None:
+    first, hub = files.issuing("issuing's"), authority.new_key().public_key()
+    old = authority.issue_hub(first, "hub-1", hub, NOW)
+    for number in (1, 2):
+        files.rotate("root's", "issuing's", NOW)
+        assert len(files.earlier("issuing's")) == number
+    present = files.issuing("issuing's")
+    assert authority.belong_together(present)
+    assert all(authority.belong_together(one) for one in files.earlier("issuing's"))
+    assert authority.is_issued_by(present.certificate, files.root())
+    assert not authority.is_issued_by(old, present.certificate)
+    assert any(authority.is_issued_by(old, one.certificate) for one in files.earlier("issuing's"))
+    files.prepare(NAMES, "root's", "issuing's", NOW)
+    assert all(
+        authority.is_issued_by(files.leaf(name)[0].certificate, present.certificate)
+        for name in ("broker", "gateway", "est", "registry")
+    )
+    with pytest.raises(ValueError, match="password"):
+        files.rotate("wrong", "issuing's", NOW)
+    files.key_file("root").unlink()
+    with pytest.raises(FileNotFoundError):
+        files.rotate("root's", "issuing's", NOW)
+    assert files.issuing("issuing's").certificate == present.certificate
+
+
+@pytest.mark.parametrize("cut_at", range(6))
+def test_a_power_cut_in_a_rotation_leaves_one_whole_authority(
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch, cut_at: int
+) -> None:
+    before, steps, replace = files.issuing("issuing's").certificate, 0, Path.replace
+
+    def step(path: Path, target: Path) -> Path:
+        nonlocal steps
+        if steps == cut_at:
+            raise KeyboardInterrupt
+        steps += 1
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", step)
+        with pytest.raises(KeyboardInterrupt):
+            files.rotate("root's", "issuing's", NOW)
+    files.prepare(NAMES, "root's", "issuing's", NOW)
+    after = files.issuing("issuing's")
+    assert authority.belong_together(after)
+    assert (after.certificate == before) is (cut_at < 4), "from the fourth file on it is the next one"
+    known = [one.certificate for one in files.earlier("issuing's")]
+    assert before in (*known, after.certificate)
+    files.rotate("root's", "issuing's", NOW)
+    assert authority.belong_together(files.issuing("issuing's"))

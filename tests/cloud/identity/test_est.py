@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -23,6 +23,7 @@ from bedside_cloud.contracts.identity_administration import (
     IncidentRequest,
 )
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.engines.certificates import authority
 
 
 @pytest.fixture
@@ -203,3 +204,31 @@ async def test_a_hub_gets_only_so_many_certificates_in_an_hour(desk: Desk) -> No
 async def test_whoever_shows_a_certificate_may_also_enrol_with_it(desk: Desk) -> None:
     first = await desk.enrolled()
     assert (await desk.renew(first, "second", path=EST + "/simpleenroll"))[0] == 200
+
+
+async def test_another_issuing_authority_takes_over_while_hubs_go_on(
+    broker: TestBroker, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub with a certificate of the one before is let in, renews, and is listed where it was issued."""
+    files, state = broker.state.certificates, broker.state
+    async with open_desk(broker, database, tmp_path, monkeypatch) as desk:
+        first = await desk.enrolled()
+        before = x509.load_pem_x509_certificate(first.certificate_file.read_bytes())
+    earlier = authority.serial_hex(files.issuing(state.issuing_passphrase.reveal()).certificate)
+    files.rotate(state.root_passphrase.reveal(), state.issuing_passphrase.reveal(), datetime.now(UTC))
+    await asyncio.sleep(1.1)  # certificates tell whole seconds
+    async with open_desk(broker, database, tmp_path, monkeypatch) as desk:
+        assert await desk.let_in(first)
+        second = await desk.renewed(first, "second")
+        issuing = files.certificate_file("issuing")
+        verify = ("openssl", "verify", "-x509_strict", "-CAfile", desk.ca, "-untrusted", issuing)
+        assert b": OK" in ran(*verify, second.certificate_file)
+        assert await desk.let_in(second)
+        await desk.until_refused(first)
+        status, body = await desk.curl(f"/crl/{earlier}.crl")
+        assert status == 200
+        listed = x509.load_der_x509_crl(body)
+        assert listed.get_revoked_certificate_by_serial_number(before.serial_number) is not None
+        old_key = x509.load_pem_x509_certificate(files.certificate_file(f"earlier-{earlier}").read_bytes()).public_key()
+        assert listed.is_signature_valid(old_key)  # type: ignore[arg-type]
+        assert (await desk.curl("/crl/feed.crl"))[0] == 404

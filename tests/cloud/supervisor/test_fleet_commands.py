@@ -85,3 +85,11 @@ def test_what_was_done_is_told_and_is_whole(cloud: RunningCloud) -> None:
         connection.execute("UPDATE audit.deeds SET actor = 'nobody' WHERE entry_no = 1")
         connection.execute("ALTER TABLE audit.deeds ENABLE TRIGGER USER")
     assert "entry 1 was changed" in refused(cloud, "audit", "verify")
+
+
+def test_the_issuing_authority_is_shown_and_not_changed_under_a_running_cloud(cloud: RunningCloud) -> None:
+    found = json.loads(done(cloud, "authority", "show", "--json"))["authorities"]
+    assert [one["part"] for one in found] == ["root", "issuing"]
+    assert "issuing" in done(cloud, "authority", "show")
+    assert "Another bedside-cloud is at work" in refused(cloud, "authority", "rotate")
+    assert json.loads(done(cloud, "authority", "show", "--json"))["authorities"] == found

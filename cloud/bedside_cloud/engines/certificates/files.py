@@ -4,6 +4,8 @@ ca.pem               the root's certificate: what everyone trusts
 issuing.pem          the issuing authority's certificate
 root.key             encrypted; needed only to make another issuing authority: keep it elsewhere
 issuing.key          encrypted; identity reads it
+earlier-<serial>.*   issuing authorities before it: what they issued is still in force
+next.*               the next one, while it takes the place of the present one
 <server>.pem/.key    broker, gateway, est: leaf with chain, renewed at start
 registry.pem/.key    what care plans are signed with
 """
@@ -17,6 +19,7 @@ from bedside_cloud.engines.certificates.authority import Certificate, Issued
 
 SERVERS = ("broker", "gateway", "est")
 SIGNING_SERVICES = ("registry",)
+EARLIER, NEXT = "earlier-", "next"
 
 
 class CertificateFiles:
@@ -49,13 +52,48 @@ class CertificateFiles:
             _write(self.ca_file, authority.certificate_pem(root.certificate))
             # Written last: it is what says that all of the above is whole.
             _write(self.certificate_file("issuing"), authority.certificate_pem(issuing.certificate))
+        self._finish_rotation()
         issuing = self.issuing(issuing_passphrase)
         for server in SERVERS:
-            if self._is_due(server, now, names):
+            if self._is_due(server, issuing, now, names):
                 self._store(server, authority.issue_server(issuing, names, now), issuing)
         for service in SIGNING_SERVICES:
-            if self._is_due(service, now):
+            if self._is_due(service, issuing, now):
                 self._store(service, authority.issue_service(issuing, service, now), issuing)
+
+    def rotate(self, root_passphrase: str, issuing_passphrase: str, now: datetime) -> Certificate:
+        """Make another issuing authority, which issues from the next start on; what the present one issued stays good.
+
+        Nobody else may use the folder meanwhile. FileNotFoundError without the root's key, ValueError for a wrong
+        passphrase: nothing has changed then. A power cut leaves the present authority, or the next.
+        """
+        self._finish_rotation()
+        root_key = authority.key_from_pem(self.key_file("root").read_bytes(), root_passphrase)
+        present = self.issuing(issuing_passphrase)
+        following = authority.make_issuing(Issued(self.root(), root_key), now)
+        earlier = EARLIER + authority.serial_hex(present.certificate)
+        _write(self.key_file(earlier), self.key_file("issuing").read_bytes())
+        _write(self.certificate_file(earlier), self.certificate_file("issuing").read_bytes())
+        _write(self.key_file(NEXT), authority.key_pem(following.key, issuing_passphrase))
+        # From here on the next one is the one: what is left to do can be done again.
+        _write(self.certificate_file(NEXT), authority.certificate_pem(following.certificate))
+        self._finish_rotation()
+        return following.certificate
+
+    def earlier(self, passphrase: str) -> tuple[Issued, ...]:
+        """The issuing authorities before the present one, with their keys: they sign lists of what is refused."""
+        found = []
+        for file in sorted(self._folder.glob(f"{EARLIER}*.pem")):
+            certificate = authority.certificates_from_pem(file.read_bytes())[0]
+            found.append(Issued(certificate, authority.key_from_pem(file.with_suffix(".key").read_bytes(), passphrase)))
+        return tuple(found)
+
+    def _finish_rotation(self) -> None:
+        if not self.certificate_file(NEXT).exists():
+            return
+        if self.key_file(NEXT).exists():
+            self.key_file(NEXT).replace(self.key_file("issuing"))
+        self.certificate_file(NEXT).replace(self.certificate_file("issuing"))
 
     def root(self) -> Certificate:
         """The root's certificate."""
@@ -71,11 +109,11 @@ class CertificateFiles:
         chain = authority.certificates_from_pem(self.certificate_file(name).read_bytes())
         return Issued(chain[0], authority.key_from_pem(self.key_file(name).read_bytes())), chain
 
-    def _is_due(self, name: str, now: datetime, names: tuple[str, ...] = ()) -> bool:
+    def _is_due(self, name: str, issuing: Issued, now: datetime, names: tuple[str, ...] = ()) -> bool:
         if not self.certificate_file(name).exists() or not self.key_file(name).exists():
             return True
         issued, _ = self.leaf(name)
-        if not authority.belong_together(issued):
+        if not authority.belong_together(issued) or not authority.is_issued_by(issued.certificate, issuing.certificate):
             return True
         begin, end = issued.certificate.not_valid_before_utc, issued.certificate.not_valid_after_utc
         return now > begin + (end - begin) * 2 / 3 or not authority.alternative_names(issued.certificate) >= set(names)
