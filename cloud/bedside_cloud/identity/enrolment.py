@@ -160,8 +160,8 @@ class Enrolment:
         if authority.issued_at(shown) < refused_before:
             await _incident(connection, hub_id, IncidentKind.REPLACED_CERTIFICATE, now)
             return RefusedError(401, "The certificate was replaced or revoked: the hub needs a claim.")
-        if not await store.is_known_certificate(connection, hub_id, shown):
-            return RefusedError(401, "The certificate is not known here, or revoked: the hub needs a claim.")
+        if await store.is_revoked_certificate(connection, shown):
+            return RefusedError(401, "The certificate is revoked: the hub needs a claim.")
         if now > shown.not_valid_after_utc + LONGEST_ABSENCE:
             return RefusedError(401, "The certificate ended too long ago: the hub needs a claim.")
         if await store.certificates_since(connection, hub_id, now - timedelta(hours=1)) >= MOST_IN_AN_HOUR:

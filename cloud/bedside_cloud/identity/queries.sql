@@ -35,8 +35,8 @@ SELECT access, greatest(refuse_issued_before, adopted_issued_at) FROM hubs WHERE
 -- name: certificates_since
 SELECT count(*) FROM certificates WHERE hub_id = %(hub_id)s AND issued_at > %(since)s
 
--- name: is_known_certificate
-SELECT 1 FROM certificates WHERE serial = %(serial)s AND hub_id = %(hub_id)s AND revoked_at IS NULL
+-- name: is_revoked_certificate
+SELECT 1 FROM certificates WHERE serial = %(serial)s AND revoked_at IS NOT NULL
 
 -- name: insert_certificate
 INSERT INTO certificates (serial, hub_id, issued_at, ends_at, key_sha256, request_sha256)

@@ -101,10 +101,9 @@ async def hub_for_renewal(connection: Connection, hub_id: str) -> tuple[Access, 
     return (Access(rows[0][0]), rows[0][1]) if rows else None
 
 
-async def is_known_certificate(connection: Connection, hub_id: str, certificate: Certificate) -> bool:
-    """Whether it was issued to that hub, and not taken back."""
-    parameters = {"serial": serial_hex(certificate), "hub_id": hub_id}
-    return bool(await fetch_all(connection, SQL["is_known_certificate"], parameters))
+async def is_revoked_certificate(connection: Connection, certificate: Certificate) -> bool:
+    """Whether it was taken back. One that is not known may have been issued since the backup that was restored."""
+    return bool(await fetch_all(connection, SQL["is_revoked_certificate"], {"serial": serial_hex(certificate)}))
 
 
 async def certificates_since(connection: Connection, hub_id: str, since: datetime) -> int:

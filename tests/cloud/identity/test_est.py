@@ -232,3 +232,21 @@ async def test_another_issuing_authority_takes_over_while_hubs_go_on(
         old_key = x509.load_pem_x509_certificate(files.certificate_file(f"earlier-{earlier}").read_bytes()).public_key()
         assert listed.is_signature_valid(old_key)  # type: ignore[arg-type]
         assert (await desk.curl("/crl/feed.crl"))[0] == 404
+
+
+async def test_a_hub_that_renewed_after_the_backup_that_was_restored_goes_on(desk: Desk) -> None:
+    """The database knows nothing of its certificate, and of none that it could show instead."""
+    first = await desk.enrolled()
+    await asyncio.sleep(1.1)  # certificates tell whole seconds
+    second = await desk.renewed(first, "second")
+    assert await desk.let_in(second)
+    await desk.until_refused(first)
+    serial = authority.serial_hex(x509.load_pem_x509_certificate(second.certificate_file.read_bytes()))
+    with psycopg.connect(desk.database.superuser_dsn) as connection:
+        connection.execute("DELETE FROM identity.certificates WHERE serial = %s", (serial,))
+        connection.execute("UPDATE identity.certificates SET revoked_at = NULL, revoked_for = NULL")
+        connection.execute("UPDATE identity.hubs SET adopted_issued_at = refuse_issued_before")
+        connection.execute("UPDATE identity.access_version SET version = version + 1")
+    assert await desk.let_in(second)
+    third = await desk.renewed(second, "third")
+    assert await desk.let_in(third)
