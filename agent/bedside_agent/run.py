@@ -25,6 +25,7 @@ from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, StoreError
 from bedside_agent.health import REPORT, Report, answering
+from bedside_agent.homepage.home import Home
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
 from bedside_agent.operations import DeviceOperations
@@ -34,7 +35,7 @@ from bedside_agent.radio.mending import Mending, System
 from bedside_agent.radio.radios import Radios
 from bedside_agent.reboots import Reboots
 from bedside_agent.serial.tty_port import open_tty
-from bedside_agent.settings import Settings, load
+from bedside_agent.settings import Settings, load, page_address
 from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
 from bedside_agent.signals.signalling import Alarming
@@ -62,6 +63,7 @@ from bedside_profiles.wire.topics import DownLane
 TICK_SECONDS = 1.0
 RETAIN_SECONDS = 600.0
 PROBE_SECONDS = 5.0
+PAGE_RETRY_SECONDS = 60.0
 BUFFER = "buffer.db"
 IDENTITY = "identity"
 BONDS = "bonds.json"
@@ -185,6 +187,9 @@ class Agent:
         self.operations = DeviceOperations(
             self._station, watch, central, lambda: load(state).device, self._intake.quarantining
         )
+        self._home = Home(
+            self._keeper, self._alerts, store, times, lambda: self._link.health, lambda: self._last_receipt_ms
+        )
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 
     async def run(self, stop: asyncio.Event, notifier: Notifier) -> None:
@@ -196,6 +201,7 @@ class Agent:
                 self._store.watch(),
                 self._link.run(),
                 self._renewal.run(),
+                self._show_page(),
                 self._tick(),
                 self._retain(),
                 self._signaller.run(),
@@ -360,6 +366,23 @@ class Agent:
 
     def _remind(self, rule: CadenceRule) -> None:
         self._note("measurement_due", EventField("condition", rule.condition))
+
+    async def _show_page(self) -> None:
+        """Serve the patient's page, where there is to be one; an address that cannot be used now is tried again."""
+        address = page_address(self._settings.homepage)
+        if address is None:
+            return
+        # A web server is memory that a hub without a page does not need.
+        from bedside_agent.homepage.server import serving
+
+        while True:
+            try:
+                with serving(address, self._settings.language, self._home.show, self._home.speak) as port:
+                    log.info("homepage.shown", extra={"port": port})
+                    await asyncio.Event().wait()
+            except OSError as error:
+                log.warning("homepage.waits", extra={"reason": str(error)})
+                await asyncio.sleep(PAGE_RETRY_SECONDS)
 
     async def _tick(self) -> None:
         while True:

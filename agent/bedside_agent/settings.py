@@ -1,5 +1,6 @@
 """`hub.toml`: what a hub is told once, at enrolment or by a technician. All its problems are reported at once."""
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -86,11 +87,25 @@ class Settings:
     language: str = "en"
     """What the voice speaks: en or es."""
 
+    homepage: str = "none"
+    """ADDRESS:PORT at which the patient's page is shown to the home's network, such as `0.0.0.0:8080`, or `none`. It
+    tells no value and no name."""
+
     quiet_hours: str = "22:00-07:00"
     """Local time in which only alarms of high priority sound, or `none`."""
 
     device: tuple[DeviceEntry, ...] = ()
     """The devices that this hub reads, one `[[device]]` table each."""
+
+
+def page_address(text: str) -> tuple[str, int] | None:
+    """ADDRESS:PORT of the patient's page; None for `none` and for anything else."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return (str(address), int(port)) if port.isdecimal() and 0 <= int(port) <= 65_535 else None
 
 
 def load(state: Path) -> Settings:
@@ -174,6 +189,8 @@ def _problem(name: str, value: object, bounds: Between | None) -> str | None:
         return radios_problem(value)
     if not isinstance(value, str) or not value:
         return f"{name} is not a text"
+    if name == "homepage":
+        return None if value == "none" or page_address(value) else "homepage is neither none nor ADDRESS:PORT"
     if name == "est_url" and not value.startswith("https://"):
         return "est_url is not an https address"
     if name == "hub_id":

@@ -36,6 +36,7 @@ LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
 TEXTS: dict[str, tuple[Sequence[str], Sequence[object]]] = {
     "broker_host": (("broker.invalid", "127.0.0.1"), ("", 7)),
     "est_url": (("https://est.invalid:8443",), ("http://est.invalid", 7)),
+    "homepage": (("127.0.0.1:0", "[::1]:0"), ("localhost", "127.0.0.1:x")),
     "radio": (("bumble:tcp-client:127.0.0.1:1",), ("magic", "bumble:")),
     "sound_command": (("false", "no-such-program --loud"), ("", "'unclosed")),
     "lamp": (("led:no-such-lamp", "gpio:/dev/gpiochip9:7"), ("torch",)),

@@ -50,6 +50,8 @@ class AlarmKeeper:
         remind: Callable[[CadenceRule], None] = lambda _: None,
     ) -> None:
         self.plan: CarePlan | None = None
+        self.newest: tuple[Metric, int] | None = None
+        """What was measured of the patient last since the start, and when (UTC ms)."""
         self._store = store
         self._clock = clock
         self._authority = authority
@@ -99,6 +101,9 @@ class AlarmKeeper:
             return self._hear(device_id, now, lambda mind: technical.without_clock(mind, device_id))
         if not readings:
             return ()
+        newest = max(readings, key=lambda one: one.taken_at_ms)
+        if self.newest is None or newest.taken_at_ms >= self.newest[1]:
+            self.newest = newest.metric, newest.taken_at_ms
         before, mind, alarms = self._mind, self._mind, list[Alarm]()
         live = [reading for reading in readings if not lateness.is_late(reading, now)]
         if live:

@@ -65,18 +65,18 @@ def languages() -> tuple[str, ...]:
     return (ENGLISH, *sorted(path.stem for path in WORDS.glob("*.po")))
 
 
-def translator(language: str) -> Callable[[str], str]:
-    """What translates a text of this module into `language`."""
+def translator(language: str, words: Path = WORDS) -> Callable[[str], str]:
+    """What translates a text of this module into `language`, or one of which the catalogues are in another folder."""
     if language == ENGLISH:
         return gettext.NullTranslations().gettext
-    return Catalogue((WORDS / f"{language}.po").read_text(encoding="utf-8")).gettext
+    return Catalogue((words / f"{language}.po").read_text(encoding="utf-8")).gettext
 
 
 def alarm(say: Callable[[str], str], metric: Metric | None, emergency: str, call_back: str) -> tuple[str, ...]:
     """About the patient: what needs attention, and whom to call."""
     about = say(ABOUT.get(metric, SOMETHING) if metric else SOMETHING)
     sentences = [say(ATTENTION).format(about=about)]
-    return (*map(_capital, sentences), *_whom(say, emergency, call_back))
+    return (*map(capital, sentences), *_whom(say, emergency, call_back))
 
 
 def technical(say: Callable[[str], str], condition: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _digits(number: str) -> str:
     return " ".join(letter for letter in number if letter.isdigit())
 
 
-def _capital(sentence: str) -> str:
+def capital(sentence: str) -> str:
     """Sentences begin with a capital, also after the first one's stop."""
     return re.sub(r"(^|[.!?] )(\w)", lambda found: found[1] + found[2].upper(), sentence)
 

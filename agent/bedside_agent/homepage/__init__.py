@@ -1,0 +1,1 @@
+"""The patient's page at home: is it working, what was measured last, what to do now. No value, no name."""

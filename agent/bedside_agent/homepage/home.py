@@ -1,0 +1,93 @@
+"""The page's facts from the agent's parts, and its voice."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from bedside_agent.alarms.keeper import AlarmKeeper
+from bedside_agent.alarms.notices import AlertBook
+from bedside_agent.buffer.store import Store
+from bedside_agent.clock import Clock
+from bedside_agent.homepage.page import Facts, Page, page, words
+from bedside_agent.signals import programs, sentences
+from bedside_agent.signals.signal import SignalError
+from bedside_agent.signals.speech import speakers
+from bedside_profiles.rules.priority import ORDER
+from bedside_profiles.wire.alarm import AlarmKind
+
+
+class Linked(Protocol):
+    """What the page asks of the link: since when it is connected (UTC ms), None while it is not."""
+
+    @property
+    def connected_since_ms(self) -> int | None: ...
+
+
+class Home:
+    """`link` and `last_receipt_ms` are asked anew each time."""
+
+    def __init__(
+        self,
+        keeper: AlarmKeeper,
+        alerts: AlertBook,
+        store: Store,
+        clock: Clock,
+        link: Callable[[], Linked],
+        last_receipt_ms: Callable[[], int | None],
+    ) -> None:
+        self._keeper = keeper
+        self._alerts = alerts
+        self._store = store
+        self._clock = clock
+        self._link = link
+        self._last_receipt_ms = last_receipt_ms
+        self._speaking = asyncio.Lock()
+
+    async def show(self, language: str) -> Page:
+        """The page now."""
+        return page(self._facts(), words(language), sentences.translator(language), _local)
+
+    async def speak(self, language: str) -> bool:
+        """Begin to read the page aloud; False where nothing can. What is being read is not read twice."""
+        command = next((one for one in speakers(language) if programs.found(one)), None)
+        if command is None:
+            return False
+        if not self._speaking.locked():
+            self._reading = asyncio.create_task(self._read(command, (await self.show(language)).aloud))
+        return True
+
+    async def _read(self, command: tuple[str, ...], said: tuple[str, ...]) -> None:
+        async with self._speaking:
+            for sentence in said:
+                try:
+                    await programs.run((*command, sentence))
+                except SignalError:
+                    return
+
+    def _facts(self) -> Facts:
+        plan, standing = self._keeper.plan, self._keeper.standing()
+        active = plan is not None and plan.active
+        about_patient = [one.said for one in standing if one.said.kind is AlarmKind.PHYSIOLOGICAL]
+        about_patient.sort(key=lambda said: ORDER.index(said.priority), reverse=True)
+        return Facts(
+            now_ms=self._clock.now().utc_ms,
+            has_plan=active,
+            emergency_number=plan.emergency_number if plan is not None else "",
+            call_back_number=plan.call_back_number if plan is not None else "",
+            connected=self._link().connected_since_ms is not None,
+            last_receipt_ms=self._last_receipt_ms(),
+            store_trouble=self._store.trouble is not None,
+            waiting=sum(self._store.waiting().values()),
+            last=self._keeper.newest,
+            alarms=[said.metric for said in about_patient],
+            technical=[one.said.condition for one in standing if one.said.kind is AlarmKind.TECHNICAL],
+            due=[rule.metric for rule in self._keeper.due()],
+            again=self._keeper.repeats(),
+            notices=self._alerts.notices,
+        )
+
+
+def _local(at_ms: int) -> datetime:
+    """In the home's time zone."""
+    return datetime.fromtimestamp(at_ms / 1000)  # noqa: DTZ006 - the hub's own zone is the patient's

@@ -1,0 +1,159 @@
+"""What the page says, from what the hub knows. Pure.
+
+It never says that a patient is well, and is never green: whether somebody looks at the readings now is not known here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from bedside_agent.signals import sentences
+from bedside_agent.signals.sentences import _
+from bedside_profiles.readings import Metric
+from bedside_profiles.wire.alert import AlertNotice, AlertStage
+
+WORDS = Path(__file__).parent / "words"
+
+SEEN_MS = 5 * 60_000
+"""After so long without a word from the cloud that it has stored something, nobody can see what is measured."""
+
+WORKS = _("The monitor works. Your readings reach the hospital's computer.")
+NOT_SEEN = _("We cannot see your readings now.")
+NOT_KEPT = _("The monitor has a fault. We cannot see your readings now.")
+NOT_IN_USE = _("The monitor is on. It is not in use for you yet.")
+TOLD = _("Your care team has been told.")
+LOOKED_AT = _("Someone from your care team is looking at it.")
+NOBODY = _("Nobody has answered yet.")
+NOT_TOLD_YET = _("The monitor is telling your care team.")
+LAST = _("Last reading: {about}, at {time}.")
+NOTHING_YET = _("No reading yet since the monitor was switched on.")
+NOTHING_TO_DO = _("You do not need to do anything now.")
+CALL_WORSE = _("If you feel worse, call {number}.")
+CALL_QUESTION = _("If you have a question, call {number}.")
+TITLE = _("Your monitor")
+READ_ALOUD = _("Read aloud")
+CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
+
+
+def words(language: str) -> Callable[[str], str]:
+    """What translates the page's own texts."""
+    return sentences.translator(language, WORDS)
+
+
+class Tone(StrEnum):
+    """How the page looks: `act` only when the patient must do something."""
+
+    CALM = "calm"
+    WAIT = "wait"
+    ACT = "act"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the hub knows. Times are UTC milliseconds; `last` is what was measured last and when, by the hub's clock.
+
+    `alarms` are the metrics of active alarms about the patient, None where it is about none; `technical` the conditions
+    of those about the equipment; `due` and `again` what is to be measured.
+    """
+
+    now_ms: int
+    has_plan: bool
+    emergency_number: str
+    call_back_number: str
+    connected: bool
+    last_receipt_ms: int | None
+    store_trouble: bool
+    waiting: int
+    last: tuple[Metric, int] | None
+    alarms: Sequence[Metric | None]
+    technical: Sequence[str]
+    due: Sequence[Metric]
+    again: Sequence[Metric]
+    notices: Sequence[AlertNotice]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Three sentences and whom to call, in one language."""
+
+    tone: Tone
+    works: str
+    last: str
+    now: str
+    calls: tuple[str, ...]
+
+    @property
+    def aloud(self) -> tuple[str, ...]:
+        """In the order in which they are read."""
+        return (self.works, self.last, self.now, *self.calls)
+
+
+def page(
+    facts: Facts, say: Callable[[str], str], speak: Callable[[str], str], local: Callable[[int], datetime]
+) -> Page:
+    """`say` translates this page's texts, `speak` those that the voice has too; `local` is the home's wall clock."""
+    works, is_seen = _works(facts, say)
+    now, must_act = _now(facts, say, speak)
+    tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
+    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say))
+
+
+def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:
+    """The first sentence, and whether the readings can be seen."""
+    if facts.store_trouble:
+        return say(NOT_KEPT), False
+    if not facts.has_plan:
+        return say(NOT_IN_USE), False
+    is_current = facts.last_receipt_ms is not None and facts.now_ms - facts.last_receipt_ms <= SEEN_MS
+    if not facts.connected or (facts.waiting and not is_current):
+        return say(NOT_SEEN), False
+    return say(WORKS), True
+
+
+def _last(
+    facts: Facts, say: Callable[[str], str], speak: Callable[[str], str], local: Callable[[int], datetime]
+) -> str:
+    if facts.last is None:
+        return say(NOTHING_YET)
+    metric, at_ms = facts.last
+    about = speak(sentences.ABOUT.get(metric, sentences.SOMETHING))
+    return say(LAST).format(about=about, time=f"{local(at_ms):%H:%M}")
+
+
+def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -> tuple[str, bool]:
+    """What to do now, and whether there is anything: alarms first, then what is to be mended, then reminders."""
+    if facts.alarms:
+        metric = facts.alarms[0]
+        about = speak(sentences.SOMETHING if metric is None else sentences.ABOUT.get(metric, sentences.SOMETHING))
+        attention = sentences.capital(speak(sentences.ATTENTION).format(about=about))
+        return f"{attention} {say(_answered(facts.notices))}", True
+    for condition in facts.technical:
+        told = sentences.technical(speak, condition)[0]
+        if told != speak(sentences.OTHER):
+            return told, True
+    if facts.again:
+        return sentences.again(speak, facts.again[0])[0], True
+    if facts.due:
+        return sentences.due(speak, facts.due[0])[0], True
+    return say(NOTHING_TO_DO), False
+
+
+def _answered(notices: Sequence[AlertNotice]) -> str:
+    """How far the newest alert that is not over has come."""
+    stages = [one.stage for one in notices if one.stage is not AlertStage.CLEARED]
+    if not stages:
+        return NOT_TOLD_YET
+    return {
+        AlertStage.STORED: NOT_TOLD_YET,
+        AlertStage.NOTIFIED: TOLD,
+        AlertStage.ACKNOWLEDGED: LOOKED_AT,
+        AlertStage.NOBODY_REACHED: NOBODY,
+    }[stages[-1]]
+
+
+def _calls(facts: Facts, say: Callable[[str], str]) -> tuple[str, ...]:
+    """Whom to call; said always, also when all is well."""
+    found = ((CALL_WORSE, facts.emergency_number), (CALL_QUESTION, facts.call_back_number))
+    return tuple([say(text).format(number=number) for text, number in found if number])

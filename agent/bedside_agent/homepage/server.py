@@ -1,0 +1,159 @@
+"""The page over HTTP, on the home's network: `GET /` in the language asked for, `POST /speak` reads it aloud.
+
+The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
+a language, tells no value, and a page that cannot be made says so instead of showing an old one.
+"""
+
+import asyncio
+import html
+import re
+import secrets
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import TimeoutError as LateError
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from string import Template
+from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from bedside_agent.homepage.page import CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
+from bedside_agent.signals import sentences
+
+TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
+NAMES = {"en": "English", "es": "Español"}
+NUMBER = re.compile(r"\+?\d[\d ]*\d")
+ANSWER_SECONDS = 3.0
+MOST_REQUESTS = 8
+"""At a time: a home has few people, and each request is a thread."""
+
+T = TypeVar("T")
+
+Show = Callable[[str], Awaitable[Page]]
+"""The page in a language."""
+
+Speak = Callable[[str], Awaitable[bool]]
+"""Read it aloud in a language; False where nothing can speak."""
+
+
+@contextmanager
+def serving(address: tuple[str, int], language: str, show: Show, speak: Speak) -> Iterator[int]:
+    """Serve while the block runs; its port. OSError when the address cannot be used."""
+    loop, room = asyncio.get_running_loop(), threading.BoundedSemaphore(MOST_REQUESTS)
+
+    class Handler(BaseHTTPRequestHandler):
+        server_version, sys_version, timeout = "bedside", "", 10
+
+        def do_GET(self) -> None:
+            path, chosen = self._asked()
+            if path not in ("/", "/speak"):
+                self._say(HTTPStatus.NOT_FOUND, "", "")
+                return
+            shown = self._from_loop(lambda: show(chosen))
+            if shown is None:
+                self._say(HTTPStatus.SERVICE_UNAVAILABLE, html.escape(words(chosen)(NOT_SEEN)), "")
+            else:
+                nonce = secrets.token_urlsafe(16)
+                self._say(HTTPStatus.OK, rendered(shown, chosen, nonce), nonce)
+
+        def do_POST(self) -> None:
+            path, chosen = self._asked()
+            if path != "/speak" or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+                self._say(HTTPStatus.NOT_FOUND, "", "")
+                return
+            if self._from_loop(lambda: speak(chosen)):
+                self.send_response(HTTPStatus.SEE_OTHER)
+                self.send_header("location", f"/?lang={chosen}")
+                self.send_header("content-length", "0")
+                self.end_headers()
+            else:
+                self._say(HTTPStatus.OK, told(words(chosen)(CANNOT_SPEAK), chosen), "")
+
+        def _asked(self) -> tuple[str, str]:
+            parts = urlsplit(self.path)
+            wanted = parse_qs(parts.query).get("lang", [language])[0]
+            return parts.path, wanted if wanted in sentences.languages() else language
+
+        def _from_loop(self, work: Callable[[], Awaitable[T]]) -> T | None:
+            async def waited() -> T:
+                return await work()
+
+            if not room.acquire(blocking=False):
+                return None
+            try:
+                return asyncio.run_coroutine_threadsafe(waited(), loop).result(ANSWER_SECONDS)
+            except (LateError, RuntimeError):
+                return None
+            finally:
+                room.release()
+
+        def _say(self, status: HTTPStatus, body: str, nonce: str) -> None:
+            content = body.encode()
+            script = f"'nonce-{nonce}'" if nonce else "'none'"
+            self.send_response(status)
+            self.send_header("content-type", "text/html; charset=utf-8")
+            self.send_header("content-length", str(len(content)))
+            self.send_header("cache-control", "no-store")
+            self.send_header("x-content-type-options", "nosniff")
+            self.send_header("referrer-policy", "no-referrer")
+            self.send_header(
+                "content-security-policy",
+                f"default-src 'none'; style-src 'unsafe-inline'; script-src {script}; connect-src 'self';"
+                " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+            )
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Who looks at the page is nobody's business."""
+
+    with ThreadingHTTPServer(address, Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def rendered(shown: Page, language: str, nonce: str) -> str:
+    """The page as HTML."""
+    say = words(language)
+    others = [one for one in sentences.languages() if one != language]
+    calls = "".join([f'<p class="calls">{_dialled(html.escape(one))}</p>' for one in shown.calls])
+    links = [
+        f'<a class="language" href="/?lang={one}" lang="{one}" hreflang="{one}">{NAMES[one]}</a>' for one in others
+    ]
+    return TEMPLATE.substitute(
+        language=language,
+        title=html.escape(say(TITLE)),
+        tone=shown.tone.value,
+        works=html.escape(shown.works),
+        last=html.escape(shown.last),
+        now=html.escape(shown.now),
+        calls=calls,
+        read_aloud=html.escape(say(READ_ALOUD)),
+        languages="".join(links),
+        gone=html.escape(say(NOT_SEEN)),
+        nonce=nonce,
+    )
+
+
+def told(sentence: str, language: str) -> str:
+    """A page of one sentence, and the way back."""
+    return (
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(sentence)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<style>body{font:1.6rem/1.4 system-ui,sans-serif;margin:1.2rem}</style></head>"
+        f'<body><main><h1 style="font-size:1.6rem">{html.escape(sentence)}</h1>'
+        f'<p><a href="/?lang={language}">{html.escape(words(language)(TITLE))}</a></p></main></body></html>'
+    )
+
+
+def _dialled(sentence: str) -> str:
+    """A telephone number is a link that a telephone dials."""
+    return NUMBER.sub(lambda found: f'<a href="tel:{re.sub(" ", "", found[0])}">{found[0]}</a>', sentence)

@@ -1,0 +1,151 @@
+"""The patient's page in a real browser of a telephone's size, and what its server refuses."""
+
+import asyncio
+import http.client
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser
+from tests.agent.test_agent_process import NONIN, keep_plan, prepare
+from tests.support.agent_process import agent, until
+from tests.support.browser import NARROW, PHONE, browser
+from tests.support.mosquitto import free_port
+from tests.support.ptys import serial_line, speak
+from tests.support.readings import PATIENT
+
+from bedside_sim.pty import SerialLine
+
+__all__ = ["browser"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def line(folder: Path) -> Iterator[SerialLine]:
+    with serial_line(folder / "nonin") as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(folder: Path, line: SerialLine) -> AsyncIterator[str]:
+    """A running hub's page; `espeak-ng` is a program that writes down what it is to say."""
+    state, port = folder / "state", free_port()
+    await asyncio.to_thread(prepare, state, free_port(), folder / "nonin")
+    with (state / "hub.toml").open("r+") as settings:
+        text = settings.read()
+        settings.seek(0)
+        settings.write(f'homepage = "127.0.0.1:{port}"\n{text}')
+    await keep_plan(state)
+    voice = folder / "bin" / "espeak-ng"
+    voice.parent.mkdir()
+    voice.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$last" >> {folder / "said"}\n')
+    voice.chmod(voice.stat().st_mode | stat.S_IXUSR)
+    async with agent(state, PATH=f"{voice.parent}:{os.environ['PATH']}"):
+        yield f"http://127.0.0.1:{port}/"
+
+
+async def text_of(browser: Browser, url: str, size: tuple[int, int] = PHONE, *, dark: bool = False) -> str:
+    """What a person reads, after axe, the size of the letters and the width were looked at."""
+    width, height = size
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+    )
+    try:
+        page = await context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        await page.goto(url)
+        results = await Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        sizes = await page.evaluate(
+            "[...document.querySelectorAll('p, button, a')].map(one => parseFloat(getComputedStyle(one).fontSize))"
+        )
+        assert min(sizes) >= 24
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing to scroll sideways"
+        assert complaints == []
+        return await page.inner_text("main")
+    finally:
+        await context.close()
+
+
+async def test_a_telephone_reads_it_in_both_languages(browser: Browser, url: str, line: SerialLine) -> None:
+    english = await text_of(browser, url)
+    assert "We cannot see your readings now." in english
+    assert "No reading yet" in english
+    assert "If you feel worse, call 112." in english
+    spanish = await text_of(browser, f"{url}?lang=es", NARROW, dark=True)
+    assert "Ahora no podemos ver sus mediciones." in spanish
+    assert await text_of(browser, f"{url}?lang=tlh") == english, "an unknown language is the home's"
+
+
+async def test_it_says_what_happens_and_no_value(browser: Browser, url: str, line: SerialLine, folder: Path) -> None:
+    await speak(line, 83, 3, pulse=127)
+    await until(folder / "state", lambda report: bool(report["alarms"]))
+    said = await text_of(browser, url)
+    assert "Attention. Your oxygen level needs attention." in said
+    assert "telling your care team" in said
+    source = await asyncio.to_thread(asked, url, "GET", "/")
+    for planted in ("83", "127", PATIENT, NONIN):
+        assert planted not in source[1].replace("127.0.0.1", ""), planted
+
+
+async def test_it_is_read_aloud_on_demand(browser: Browser, url: str, folder: Path) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{url}?lang=es")
+    assert await page.get_by_role("link", name="112").get_attribute("href") == "tel:112"
+    await page.get_by_role("button", name="Leer en voz alta").click()
+    await page.wait_for_url(f"{url}?lang=es")
+    async with asyncio.timeout(10):
+        while "llame al 112." not in ((folder / "said").read_text() if (folder / "said").exists() else ""):
+            await asyncio.sleep(0.1)
+    await page.close()
+
+
+async def test_a_page_that_is_open_follows(browser: Browser, url: str) -> None:
+    page = await browser.new_page()
+    await page.goto(url)
+    await page.evaluate("document.getElementById('said').innerHTML = '<p>old</p>'")
+    await page.get_by_text("cannot see your readings").first.wait_for(timeout=15_000)
+    await page.close()
+
+
+def asked(url: str, method: str, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=5)
+    try:
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+async def test_what_is_not_the_page_is_not_there(url: str) -> None:
+    for method, path, headers in (
+        ("GET", "/etc/passwd", {}),
+        ("GET", "/..%2f..%2fhub.toml", {}),
+        ("POST", "/", {}),
+        ("POST", "/speak", {"sec_fetch_site": "cross-site"}),
+    ):
+        status, body, _ = await asyncio.to_thread(asked, url, method, path, **headers)
+        assert (status, body) == (404, ""), path
+    _, _, headers = await asyncio.to_thread(asked, url, "GET", "/")
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert "python" not in headers["server"].lower()
+
+
+async def test_thirty_at_once_harm_nobody(url: str, folder: Path) -> None:
+    answers = await asyncio.gather(*(asyncio.to_thread(asked, url, "GET", "/") for _ in range(30)))
+    assert {status for status, _, _ in answers} <= {200, 503}
+    assert (await asyncio.to_thread(asked, url, "GET", "/"))[0] == 200
+    await until(folder / "state", lambda report: report["running"])
