@@ -23,7 +23,7 @@ from bedside_agent.buffer.store import GENERATION, Store
 from bedside_agent.clock import Clock, SystemClock
 from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
-from bedside_agent.errors import DamagedStoreError, StoreError
+from bedside_agent.errors import DamagedStoreError, IdentityError, StoreError
 from bedside_agent.health import REPORT, Report, answering
 from bedside_agent.homepage.home import Home
 from bedside_agent.intake import Intake, event_at
@@ -256,7 +256,7 @@ class Agent:
             "connected_since_ms": link.connected_since_ms,
             "connection_failures": link.failures,
             "last_error": link.last_error,
-            "certificate_ends_ms": self._identity.validity_ms()[1],
+            "certificate_ends_ms": self._certificate_ends_ms(),
             "renewal_error": self._renewal_trouble,
             "clock": self._times.now().quality.value,
             "waiting": {lane.value: count for lane, count in self._store.waiting().items()},
@@ -280,6 +280,13 @@ class Agent:
 
     def _tls_context(self) -> ssl.SSLContext:
         return self._identity.tls_context(self._tls_floor_ms())
+
+    def _certificate_ends_ms(self) -> int | None:
+        try:
+            return self._identity.validity_ms()[1]
+        except IdentityError:
+            # How the hub is must be told also, and above all, when its files are damaged.
+            return None
 
     def _tls_floor_ms(self) -> int | None:
         return None if self._times.kernel_knows_time() else self._times.floor_ms

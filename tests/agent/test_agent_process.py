@@ -164,6 +164,17 @@ async def keep_plan(state: Path, kept: CarePlan = PLAN) -> None:
     await store.close()
 
 
+async def test_an_agent_whose_certificate_is_damaged_still_says_how_it_is(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    prepare(state, free_port(), tmp_path / "nonin")
+    async with agent(state):
+        assert (await until(state, lambda report: True))["certificate_ends_ms"] is not None
+        (state / "identity" / "certificate.pem").write_text("torn")
+        report = await until(state, lambda report: report["certificate_ends_ms"] is None)
+        assert report["hub_id"] == HUB
+
+
 async def test_a_second_agent_on_the_same_state_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
