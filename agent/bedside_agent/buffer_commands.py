@@ -25,7 +25,7 @@ from bedside_agent.buffer.records import COLUMNS, Record, cells, glance, since_m
 from bedside_agent.buffer.substitute import buffer_in_use, memory_for
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError
-from bedside_agent.run import BUFFER
+from bedside_agent.opening import BUFFER
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, escaped, print_json, time_text
 from bedside_profiles.wire.topics import UpLane

@@ -18,7 +18,7 @@ from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
 from bedside_agent.errors import AgentError, EnrolmentError
 from bedside_agent.health import NotRunningError, Report
-from bedside_agent.run import BUFFER, IDENTITY
+from bedside_agent.opening import BUFFER, IDENTITY
 from bedside_agent.service import FAILED, STATE, as_agent_error, serve
 from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, show, time_text
 from bedside_agent.uplink import pending

@@ -16,7 +16,7 @@ from bedside_agent.clock import SystemClock
 from bedside_agent.doctor import hub, machine, network
 from bedside_agent.doctor.findings import Finding, Verdict, broken
 from bedside_agent.errors import AgentError, SettingsError
-from bedside_agent.run import IDENTITY
+from bedside_agent.opening import IDENTITY
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, escaped, print_json
 from bedside_agent.uplink.identity import Identity

@@ -14,7 +14,7 @@ from bedside_agent.buffer.inspection import viewed
 from bedside_agent.buffer.substitute import buffer_in_use, memory_for
 from bedside_agent.doctor_command import examined, running_report
 from bedside_agent.errors import AgentError, SettingsError
-from bedside_agent.run import BUFFER
+from bedside_agent.opening import BUFFER
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, show
 from bedside_agent.wiping import wipe as wipe_files

@@ -1,16 +1,12 @@
 """The agent's composition: the one place that names concrete classes and joins them."""
 
 import asyncio
-import contextlib
-import functools
-import importlib.metadata
 import logging
 import os
 import random
 import signal
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,7 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import GENERATION, Store
-from bedside_agent.clock import Clock, SystemClock
+from bedside_agent.clock import SystemClock
 from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, IdentityError, StoreError
@@ -28,9 +24,17 @@ from bedside_agent.health import REPORT, Report, answering
 from bedside_agent.homepage.home import Home
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
+from bedside_agent.opening import (
+    BONDS,
+    IDENTITY,
+    REQUESTS,
+    agent_version,
+    opened_radio,
+    opened_store,
+    time_keeper,
+)
 from bedside_agent.operations import DeviceOperations
 from bedside_agent.progress import Progress, patience_ms
-from bedside_agent.radio.choice import open_central
 from bedside_agent.radio.mending import Mending, System
 from bedside_agent.radio.radios import Radios
 from bedside_agent.reboots import Reboots
@@ -39,7 +43,7 @@ from bedside_agent.settings import Settings, load, page_address
 from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
 from bedside_agent.signals.signalling import Alarming
-from bedside_agent.timekeeping.timekeeper import BOOTS, TimeKeeper
+from bedside_agent.timekeeping.timekeeper import TimeKeeper
 from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
@@ -63,11 +67,6 @@ from bedside_profiles.wire.topics import DownLane
 TICK_SECONDS = 1.0
 RETAIN_SECONDS = 600.0
 PROBE_SECONDS = 5.0
-PAGE_RETRY_SECONDS = 60.0
-BUFFER = "buffer.db"
-IDENTITY = "identity"
-BONDS = "bonds.json"
-REQUESTS = "requests"
 STORE_FAILING = "store_failing"
 """The condition of the alarm that what the hub measures would be lost with the power."""
 CERTIFICATE_ENDS = "certificate_ends"
@@ -86,8 +85,8 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     """
     kernel = SystemClock()
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
-    async with _opened_store(state, memory, settings, kernel) as store, _radio(settings, state / BONDS) as central:
-        times = await _time_keeper(kernel, store)
+    async with opened_store(state, memory, settings, kernel) as store, opened_radio(settings, state / BONDS) as central:
+        times = await time_keeper(kernel, store)
         agent = Agent(state, settings, times, store, authority, central, System(memory.parent / REQUESTS))
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, memory, {REPORT: agent.answer, **agent.operations.table()}):
@@ -201,7 +200,7 @@ class Agent:
                 self._store.watch(),
                 self._link.run(),
                 self._renewal.run(),
-                self._show_page(),
+                self._home.serve(page_address(self._settings.homepage), self._settings.language),
                 self._tick(),
                 self._retain(),
                 self._signaller.run(),
@@ -374,23 +373,6 @@ class Agent:
     def _remind(self, rule: CadenceRule) -> None:
         self._note("measurement_due", EventField("condition", rule.condition))
 
-    async def _show_page(self) -> None:
-        """Serve the patient's page, where there is to be one; an address that cannot be used now is tried again."""
-        address = page_address(self._settings.homepage)
-        if address is None:
-            return
-        # A web server is memory that a hub without a page does not need.
-        from bedside_agent.homepage.server import serving
-
-        while True:
-            try:
-                with serving(address, self._settings.language, self._home.show, self._home.speak) as port:
-                    log.info("homepage.shown", extra={"port": port})
-                    await asyncio.Event().wait()
-            except OSError as error:
-                log.warning("homepage.waits", extra={"reason": str(error)})
-                await asyncio.sleep(PAGE_RETRY_SECONDS)
-
     async def _tick(self) -> None:
         while True:
             self._keeper.fault(STORE_FAILING, Priority.MEDIUM if self._store.trouble else None)
@@ -430,43 +412,3 @@ class Agent:
                 # What could not be deleted now can be deleted later; nothing depends on it.
                 log.warning("buffer.retain_failed", extra={"reason": error.what})
             await asyncio.sleep(RETAIN_SECONDS)
-
-
-@functools.cache
-def agent_version() -> str:
-    """The installed version, or `unknown` when it runs from a checkout. Looked up once: each look reads the packages'
-    folders, and keeps what it found of every state in which it met one."""
-    try:
-        return importlib.metadata.version("bedside")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
-async def _time_keeper(kernel: Clock, store: Store) -> TimeKeeper:
-    newest = await store.newest_reading()
-
-    def note(kind: str, details: Mapping[str, str]) -> None:
-        fields = tuple([EventField(name, value) for name, value in details.items()])
-        store.append_event(event_at(kernel.now(), kind, fields=fields))
-
-    return TimeKeeper(kernel, store.state.get(BOOTS), newest, store.put_state, note)
-
-
-@asynccontextmanager
-async def _opened_store(state: Path, memory: Path, settings: Settings, clock: Clock) -> AsyncIterator[Store]:
-    store = await Store.open(state / BUFFER, clock, commit_window_ms=settings.commit_window_ms, memory=memory)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def _radio(settings: Settings, keys: Path) -> AsyncIterator[Radios]:
-    central = await open_central(settings.radio, jitter=random.SystemRandom(), keys=keys)
-    try:
-        yield central
-    finally:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await central.close()

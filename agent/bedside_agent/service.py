@@ -14,7 +14,8 @@ from bedside_agent.clock import SystemClock
 from bedside_agent.errors import AgentError
 from bedside_agent.logs import log_to_stderr
 from bedside_agent.notify import Notifier
-from bedside_agent.run import IDENTITY, run_agent, stop_on_signals
+from bedside_agent.opening import IDENTITY
+from bedside_agent.run import run_agent, stop_on_signals
 from bedside_agent.uplink import pending
 from bedside_agent.uplink.identity import Identity
 from bedside_profiles.errors import BedsideError

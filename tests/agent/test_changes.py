@@ -24,7 +24,7 @@ from tests.support.storing_cloud import StoringCloud, at_broker
 from bedside_agent.buffer.inspection import viewed
 from bedside_agent.buffer.queries import migrations
 from bedside_agent.collect.devices import DeviceEntry
-from bedside_agent.run import BUFFER
+from bedside_agent.opening import BUFFER
 from bedside_agent.settings import Settings
 from bedside_profiles.bounds import Between
 from bedside_profiles.wire.topics import UpLane

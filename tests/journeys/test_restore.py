@@ -20,7 +20,7 @@ from tests.support.truth import committed, differences, emitted, stored
 
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.ranges import subtract
-from bedside_agent.run import BUFFER
+from bedside_agent.opening import BUFFER
 from bedside_profiles.wire.topics import UpLane
 from bedside_sim.household import HUB_ID
 

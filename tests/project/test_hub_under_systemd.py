@@ -137,7 +137,7 @@ ASK = """
 from pathlib import Path
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.radio.mending import RESTART_REQUEST, System
-from bedside_agent.run import REQUESTS
+from bedside_agent.opening import REQUESTS
 System(memory_for(Path("/var/lib/bedside")).parent / REQUESTS).ask(RESTART_REQUEST)
 """
 

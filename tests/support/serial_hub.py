@@ -13,7 +13,7 @@ from tests.support.ptys import serial_line, speak
 
 from bedside_agent.buffer.inspection import viewed
 from bedside_agent.collect.devices import DeviceEntry
-from bedside_agent.run import BUFFER
+from bedside_agent.opening import BUFFER
 from bedside_agent.settings import add_device
 from bedside_sim.processes import ask, command, tell
 from bedside_sim.pty import SerialLine

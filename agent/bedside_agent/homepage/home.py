@@ -1,6 +1,7 @@
 """The page's facts from the agent's parts, and its voice."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +16,10 @@ from bedside_agent.signals.signal import SignalError
 from bedside_agent.signals.speech import speakers
 from bedside_profiles.rules.priority import ORDER
 from bedside_profiles.wire.alarm import AlarmKind
+
+RETRY_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Linked(Protocol):
@@ -43,6 +48,22 @@ class Home:
         self._link = link
         self._last_receipt_ms = last_receipt_ms
         self._speaking = asyncio.Lock()
+
+    async def serve(self, address: tuple[str, int] | None, language: str) -> None:
+        """Show the page there, where there is to be one; an address that cannot be used now is tried again."""
+        if address is None:
+            return
+        # A web server is memory that a hub without a page does not need.
+        from bedside_agent.homepage.server import serving
+
+        while True:
+            try:
+                with serving(address, language, self.show, self.speak) as port:
+                    log.info("homepage.shown", extra={"port": port})
+                    await asyncio.Event().wait()
+            except OSError as error:
+                log.warning("homepage.waits", extra={"reason": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def show(self, language: str) -> Page:
         """The page now."""
