@@ -21,6 +21,7 @@ from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, IdentityError, StoreError
 from bedside_agent.health import REPORT, Report, answering
+from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.home import Home
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
@@ -55,6 +56,7 @@ from bedside_agent.uplink.sender import Limits, Sender
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
+from bedside_profiles.wire.alert import AlertNotice
 from bedside_profiles.wire.command import Outcome
 from bedside_profiles.wire.events import EventField
 from bedside_profiles.wire.fields import to_map
@@ -126,6 +128,7 @@ class Agent:
             store, times, authority, silence_ms=settings.silence_seconds * 1000, remind=self._remind
         )
         self._alerts = AlertBook(store)
+        self._wish = CallWish(self._keeper, store, lambda: self._note("patient_calls"))
         self._signaller = Signaller(
             signals(settings.sound_command, settings.lamp, settings.language),
             times,
@@ -153,7 +156,7 @@ class Agent:
             Broker(Route(settings.broker_host, settings.broker_port), self._tls_context),
             settings.hub_id,
             self._sender,
-            Handlers(self._on_receipt, self._on_plan, self._on_command, self._alerts.take, self._on_refused),
+            Handlers(self._on_receipt, self._on_plan, self._on_command, self._on_alert, self._on_refused),
             self.status,
             times,
             jitter,
@@ -187,7 +190,13 @@ class Agent:
             self._station, watch, central, lambda: load(state).device, self._intake.quarantining
         )
         self._home = Home(
-            self._keeper, self._alerts, store, times, lambda: self._link.health, lambda: self._last_receipt_ms
+            self._keeper,
+            self._alerts,
+            store,
+            times,
+            lambda: self._link.health,
+            lambda: self._last_receipt_ms,
+            self._wish,
         )
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 
@@ -322,6 +331,10 @@ class Agent:
     async def _on_command(self, document: SignedDocument) -> None:
         self._link.reply(await self._commands.follow(document))
 
+    def _on_alert(self, notice: AlertNotice) -> None:
+        self._alerts.take(notice)
+        self._wish.hear(notice)
+
     def _on_refused(self, lane: DownLane, reason: str) -> None:
         self._note("message_refused", EventField("lane", lane.value), EventField("reason", reason[:1000]))
 
@@ -340,7 +353,7 @@ class Agent:
             [
                 Alarming(stands.episode, said.condition, said.kind, said.priority, said.level, said.metric)
                 for stands in self._keeper.standing()
-                if (said := stands.said).condition != CANNOT_ALERT
+                if (said := stands.said).condition not in (CANNOT_ALERT, PATIENT_CALLS)
             ],
             [rule.metric for rule in self._keeper.due()],
             self._keeper.repeats(),

@@ -10,6 +10,7 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
+from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.page import Facts, Page, page, words
 from bedside_agent.signals import programs, sentences
 from bedside_agent.signals.signal import SignalError
@@ -40,6 +41,7 @@ class Home:
         clock: Clock,
         link: Callable[[], Linked],
         last_receipt_ms: Callable[[], int | None],
+        wish: CallWish,
     ) -> None:
         self._keeper = keeper
         self._alerts = alerts
@@ -47,6 +49,7 @@ class Home:
         self._clock = clock
         self._link = link
         self._last_receipt_ms = last_receipt_ms
+        self._wish = wish
         self._speaking = asyncio.Lock()
 
     async def serve(self, address: tuple[str, int] | None, language: str) -> None:
@@ -58,7 +61,7 @@ class Home:
 
         while True:
             try:
-                with serving(address, language, self.show, self.speak) as port:
+                with serving(address, language, self.show, self.speak, self.call) as port:
                     log.info("homepage.shown", extra={"port": port})
                     await asyncio.Event().wait()
             except OSError as error:
@@ -76,6 +79,14 @@ class Home:
             return False
         if not self._speaking.locked():
             self._reading = asyncio.create_task(self._read(command, (await self.show(language)).aloud))
+        return True
+
+    async def call(self) -> bool:
+        """The patient wants to be called; False where no care team is."""
+        plan = self._keeper.plan
+        if plan is None or not plan.active:
+            return False
+        self._wish.make()
         return True
 
     async def _read(self, command: tuple[str, ...], said: tuple[str, ...]) -> None:
@@ -102,10 +113,17 @@ class Home:
             waiting=sum(self._store.waiting().values()),
             last=self._keeper.newest,
             alarms=[said.metric for said in about_patient],
-            technical=[one.said.condition for one in standing if one.said.kind is AlarmKind.TECHNICAL],
+            technical=[
+                one.said.condition
+                for one in standing
+                if one.said.kind is AlarmKind.TECHNICAL and one.said.condition != PATIENT_CALLS
+            ],
             due=[rule.metric for rule in self._keeper.due()],
             again=self._keeper.repeats(),
-            notices=self._alerts.notices,
+            notices=[one for one in self._alerts.notices if one.condition != PATIENT_CALLS],
+            asked_for_call=self._wish.stands,
+            may_ask=self._wish.may_be_made,
+            call_notices=[one for one in self._alerts.notices if one.condition == PATIENT_CALLS],
         )
 
 

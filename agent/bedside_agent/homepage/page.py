@@ -33,6 +33,11 @@ NOTHING_TO_DO = _("You do not need to do anything now.")
 CALL_WORSE = _("If you feel worse, call {number}.")
 CALL_QUESTION = _("If you have a question, call {number}.")
 TITLE = _("Your monitor")
+CALL_ME = _("Call me")
+CALL_SENT = _("You asked for a call. The monitor is telling your care team.")
+CALL_TOLD = _("You asked for a call. Your care team has been told.")
+CALL_NOBODY = _("You asked for a call. Nobody has answered yet.")
+CALL_STUCK = _("You asked for a call. The monitor cannot reach your care team now.")
 READ_ALOUD = _("Read aloud")
 CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
 
@@ -72,6 +77,15 @@ class Facts:
     due: Sequence[Metric]
     again: Sequence[Metric]
     notices: Sequence[AlertNotice]
+    """About those alarms."""
+
+    asked_for_call: bool = False
+    """The patient asked for one, and nobody has said that they saw it."""
+
+    may_ask: bool = True
+    """Whether to ask for one does something now."""
+
+    call_notices: Sequence[AlertNotice] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,8 @@ class Page:
     last: str
     now: str
     calls: tuple[str, ...]
+    may_call: bool = False
+    """Whether the patient may ask for a call now: there is a care team, and it was not asked just now."""
 
     @property
     def aloud(self) -> tuple[str, ...]:
@@ -97,7 +113,8 @@ def page(
     works, is_seen = _works(facts, say)
     now, must_act = _now(facts, say, speak)
     tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
-    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say))
+    may_call = facts.has_plan and facts.may_ask
+    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), may_call)
 
 
 def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:
@@ -123,12 +140,17 @@ def _last(
 
 
 def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -> tuple[str, bool]:
-    """What to do now, and whether there is anything: alarms first, then what is to be mended, then reminders."""
+    """What to do now, and whether there is anything: alarms and the own call before everything else."""
+    pressing = []
     if facts.alarms:
         metric = facts.alarms[0]
         about = speak(sentences.SOMETHING if metric is None else sentences.ABOUT.get(metric, sentences.SOMETHING))
         attention = sentences.capital(speak(sentences.ATTENTION).format(about=about))
-        return f"{attention} {say(_answered(facts.notices))}", True
+        pressing += [attention, say(_answered(facts.notices))]
+    if facts.asked_for_call:
+        pressing.append(say(_called(facts)))
+    if pressing:
+        return " ".join(pressing), True
     for condition in facts.technical:
         told = sentences.technical(speak, condition)[0]
         if told != speak(sentences.OTHER):
@@ -138,6 +160,16 @@ def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -
     if facts.due:
         return sentences.due(speak, facts.due[0])[0], True
     return say(NOTHING_TO_DO), False
+
+
+def _called(facts: Facts) -> str:
+    """How far the patient's own call has come. Whom to call by telephone stands below it, always."""
+    if not facts.connected:
+        return CALL_STUCK
+    stages = [one.stage for one in facts.call_notices]
+    if AlertStage.NOBODY_REACHED in stages[-1:]:
+        return CALL_NOBODY
+    return CALL_TOLD if AlertStage.NOTIFIED in stages[-1:] else CALL_SENT
 
 
 def _answered(notices: Sequence[AlertNotice]) -> str:

@@ -1,4 +1,6 @@
-"""The page over HTTP, on the home's network: `GET /` in the language asked for, `POST /speak` reads it aloud.
+"""The page over HTTP, on the home's network.
+
+`GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call.
 
 The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
 a language, tells no value, and a page that cannot be made says so instead of showing an old one.
@@ -19,7 +21,7 @@ from string import Template
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from bedside_agent.homepage.page import CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
+from bedside_agent.homepage.page import CALL_ME, CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
 from bedside_agent.signals import sentences
 
 TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
@@ -37,9 +39,12 @@ Show = Callable[[str], Awaitable[Page]]
 Speak = Callable[[str], Awaitable[bool]]
 """Read it aloud in a language; False where nothing can speak."""
 
+Call = Callable[[], Awaitable[bool]]
+"""Ask the care team for a call; False where there is nobody to ask."""
+
 
 @contextmanager
-def serving(address: tuple[str, int], language: str, show: Show, speak: Speak) -> Iterator[int]:
+def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, call: Call) -> Iterator[int]:
     """Serve while the block runs; its port. OSError when the address cannot be used."""
     loop, room = asyncio.get_running_loop(), threading.BoundedSemaphore(MOST_REQUESTS)
 
@@ -48,7 +53,7 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak) -
 
         def do_GET(self) -> None:
             path, chosen = self._asked()
-            if path not in ("/", "/speak"):
+            if path not in ("/", "/speak", "/call"):
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
             shown = self._from_loop(lambda: show(chosen))
@@ -60,16 +65,20 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak) -
 
         def do_POST(self) -> None:
             path, chosen = self._asked()
-            if path != "/speak" or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            if path not in ("/speak", "/call") or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
-            if self._from_loop(lambda: speak(chosen)):
+            if path == "/call":
+                done, sorry = self._from_loop(call), NOT_SEEN
+            else:
+                done, sorry = self._from_loop(lambda: speak(chosen)), CANNOT_SPEAK
+            if done:
                 self.send_response(HTTPStatus.SEE_OTHER)
                 self.send_header("location", f"/?lang={chosen}")
                 self.send_header("content-length", "0")
                 self.end_headers()
             else:
-                self._say(HTTPStatus.OK, told(words(chosen)(CANNOT_SPEAK), chosen), "")
+                self._say(HTTPStatus.OK, told(words(chosen)(sorry), chosen), "")
 
         def _asked(self) -> tuple[str, str]:
             parts = urlsplit(self.path)
@@ -136,10 +145,21 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         last=html.escape(shown.last),
         now=html.escape(shown.now),
         calls=calls,
+        call=_call_button(shown, language, say),
         read_aloud=html.escape(say(READ_ALOUD)),
         languages="".join(links),
         gone=html.escape(say(NOT_SEEN)),
         nonce=nonce,
+    )
+
+
+def _call_button(shown: Page, language: str, say: Callable[[str], str]) -> str:
+    """There is one where somebody may be asked, and none while they are."""
+    if not shown.may_call:
+        return ""
+    return (
+        f'<form class="call" method="post" action="call?lang={language}">'
+        f'<button type="submit">{html.escape(say(CALL_ME))}</button></form>'
     )
 
 

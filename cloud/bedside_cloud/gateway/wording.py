@@ -78,6 +78,7 @@ TECHNICAL = {
     "cannot_alert_patient": "The hub cannot alert the patient: its sound does not work",
     "store_failing": "The hub's storage fails: what it measures is in memory only, and lost if its power goes",
     "certificate_ends": "The hub's certificate is not renewed: it will be cut off, and goes on alarming at home",
+    "patient_calls": "The patient asks for a call",
     "plan_incomplete": "The hub follows only a part of the plan: it needs a newer version",
 }
 """What keeps the patient from being measured or alerted, as a clinician reads it."""

@@ -53,6 +53,7 @@ def test_all_is_well() -> None:
         "Last reading: your oxygen level, at 14:12.",
         "You do not need to do anything now.",
         ("If you feel worse, call 112.", "If you have a question, call +34 900 000 000."),
+        may_call=True,
     )
 
 
@@ -75,6 +76,14 @@ def test_all_is_well() -> None:
         ({"technical": ("certificate_ends",)}, Tone.CALM, "do not need to do anything"),
         ({"due": (Metric.SYSTOLIC_PRESSURE,)}, Tone.ACT, "time to measure your blood pressure"),
         ({"again": (Metric.SPO2,)}, Tone.ACT, "rest for a moment"),
+        ({"asked_for_call": True}, Tone.ACT, "is telling your care team"),
+        ({"asked_for_call": True, "connected": False}, Tone.ACT, "cannot reach your care team"),
+        ({"asked_for_call": True, "call_notices": (notice(AlertStage.NOTIFIED),)}, Tone.ACT, "has been told"),
+        (
+            {"asked_for_call": True, "call_notices": (notice(AlertStage.NOBODY_REACHED),)},
+            Tone.ACT,
+            "Nobody has answered",
+        ),
     ],
 )
 def test_each_state_in_words(changes: dict[str, Any], tone: Tone, words_of: str) -> None:
@@ -88,6 +97,16 @@ def test_whom_to_call_is_said_in_every_state_and_nothing_is_promised() -> None:
         assert "call 112" in said
         assert not re.search(r"you are (fine|well|ok|safe)|don't worry|%", said, re.IGNORECASE)
     assert {tone.value for tone in Tone}.isdisjoint({"green", "fine", "well"})
+
+
+def test_a_call_hides_no_alarm_and_is_asked_for_once() -> None:
+    said = shown(asked_for_call=True, may_ask=False, alarms=(Metric.SPO2,))
+    assert "oxygen level needs attention" in said.now
+    assert "You asked for a call." in said.now
+    assert not said.may_call
+    assert not shown(has_plan=False).may_call, "there is nobody to ask"
+    assert shown(connected=False).may_call
+    assert shown(asked_for_call=True).may_call, "after a while without a word"
 
 
 def test_an_unseen_hub_is_never_calm() -> None:
@@ -114,7 +133,7 @@ def test_every_text_is_translated_with_its_blanks(language: str, text: str) -> N
 
 
 def test_the_texts_are_found() -> None:
-    assert len(TEXTS) == 16
+    assert len(TEXTS) == 21
 
 
 def test_in_spanish() -> None:
