@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ async def connected(
         logger=log,
     )
     client.pending_calls_threshold = 1000
-    client._loop = cast("asyncio.AbstractEventLoop", ForgivingLoop(client._loop))
+    _connect_patiently(client)
     _hand_over(opened, client)
     try:
         await _heeding_cancellation(client.__aenter__())
@@ -138,23 +139,63 @@ async def connected(
             await _heeding_cancellation(client.__aexit__(None, None, None))
 
 
-class ForgivingLoop:
-    """The event loop, as the MQTT client sees it: it registers its socket a moment after it was asked to.
+class PatientLoop:
+    """The event loop, as the MQTT client sees it, which connects in another thread.
 
-    One that a lost connection has closed by then would be an error in the log, and no more than that: the loss is told
-    as ever. Were the client to keep its loop under another name, the line would be there again.
+    What the client wants to have done on the loop meanwhile is done once it has connected: a loop that reads the first
+    bytes while that thread still writes uses one TLS object twice at once, and the connection then hung for its whole
+    limit, once in some eighty times on a busy machine. And the client registers a socket a moment after it was asked
+    to: one that a lost connection has closed by then would be an error in the log, and no more than that.
+
+    Were the client to change the names used in `_connect_patiently`, both would be back; `test_connection.py` says so.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._lock = threading.Lock()
+        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
 
+    def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: Any) -> None:
+        """As the loop's own, or after `release`."""
+        with self._lock:
+            if self._held is not None:
+                self._held.append((callback, arguments))
+                return
+        self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def release(self) -> None:
+        """The client has connected, or has not: do what was asked for, in its order."""
+        with self._lock:
+            held, self._held = self._held or [], None
+        for callback, arguments in held:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def add_reader(self, descriptor: int, callback: Callable[..., object]) -> None:
+        """As the loop's own, for a socket that is still open."""
+        with contextlib.suppress(OSError, ValueError):
+            self._loop.add_reader(descriptor, callback)
+
     def add_writer(self, descriptor: int, callback: Callable[..., object]) -> None:
         """As the loop's own, for a socket that is still open."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._loop.add_writer(descriptor, callback)
+
+
+def _connect_patiently(client: aiomqtt.Client) -> None:
+    """Have the client use a `PatientLoop`."""
+    loop, connect = PatientLoop(client._loop), client._client_connect
+    client._loop = cast("asyncio.AbstractEventLoop", loop)
+
+    def connect_and_release() -> None:
+        try:
+            connect()
+        finally:
+            loop.release()
+
+    client._client_connect = connect_and_release  # type: ignore[method-assign]
 
 
 async def _opened(route: Route) -> socket.socket:
