@@ -18,7 +18,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from string import Template
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bedside_agent.homepage.page import CALL_ME, CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
@@ -28,8 +28,8 @@ TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="ut
 NAMES = {"en": "English", "es": "Español"}
 NUMBER = re.compile(r"\+?\d[\d ]*\d")
 ANSWER_SECONDS = 3.0
-MOST_REQUESTS = 8
-"""At a time: a home has few people, and each request is a thread."""
+MOST_CONNECTIONS = 16
+"""At a time: a home has few people, each connection is a thread, and whoever is in the home's network may open one."""
 
 T = TypeVar("T")
 
@@ -43,10 +43,39 @@ Call = Callable[[], Awaitable[bool]]
 """Ask the care team for a call; False where there is nobody to ask."""
 
 
+class BoundedServer(ThreadingHTTPServer):
+    """Takes no more than so many connections at a time; the next ones are closed at once."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """One more connection."""
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            # No thread can be begun: the hub has more to do than to show a page.
+            self._room.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+
 @contextmanager
 def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, call: Call) -> Iterator[int]:
     """Serve while the block runs; its port. OSError when the address cannot be used."""
-    loop, room = asyncio.get_running_loop(), threading.BoundedSemaphore(MOST_REQUESTS)
+    loop = asyncio.get_running_loop()
 
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version, timeout = "bedside", "", 10
@@ -89,14 +118,10 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, c
             async def waited() -> T:
                 return await work()
 
-            if not room.acquire(blocking=False):
-                return None
             try:
                 return asyncio.run_coroutine_threadsafe(waited(), loop).result(ANSWER_SECONDS)
             except (LateError, RuntimeError):
                 return None
-            finally:
-                room.release()
 
         def _say(self, status: HTTPStatus, body: str, nonce: str) -> None:
             content = body.encode()
@@ -118,8 +143,7 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, c
         def log_message(self, format: str, *args: object) -> None:
             """Who looks at the page is nobody's business."""
 
-    with ThreadingHTTPServer(address, Handler) as server:
-        server.daemon_threads = True
+    with BoundedServer(address, Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         thread.start()
         try:

@@ -18,6 +18,7 @@ from tests.support.mosquitto import free_port
 from tests.support.ptys import serial_line, speak
 from tests.support.readings import PATIENT
 
+from bedside_agent.homepage.server import MOST_CONNECTIONS
 from bedside_sim.pty import SerialLine
 
 __all__ = ["browser"]
@@ -144,8 +145,32 @@ async def test_what_is_not_the_page_is_not_there(url: str) -> None:
     assert "python" not in headers["server"].lower()
 
 
-async def test_thirty_at_once_harm_nobody(url: str, folder: Path) -> None:
-    answers = await asyncio.gather(*(asyncio.to_thread(asked, url, "GET", "/") for _ in range(30)))
-    assert {status for status, _, _ in answers} <= {200, 503}
-    assert (await asyncio.to_thread(asked, url, "GET", "/"))[0] == 200
+def threads_of(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("Threads:")[2].split()[0])
+
+
+async def test_many_who_ask_or_only_hold_the_line_take_no_more_than_their_share(url: str, folder: Path) -> None:
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(asked, url, "GET", "/") for _ in range(30)), return_exceptions=True
+    )
+    told = [one for one in answers if not isinstance(one, BaseException)]
+    assert told
+    assert {status for status, _, _ in told} <= {200, 503}
+    assert all(isinstance(one, ConnectionError | http.client.HTTPException) for one in answers if one not in told)
+    pid = (await until(folder / "state", lambda report: report["running"]))["pid"]
+    before = threads_of(pid)
+    port = int(url.rstrip("/").rpartition(":")[2])
+    lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    await asyncio.sleep(0.5)
+    assert threads_of(pid) <= before + MOST_CONNECTIONS
     await until(folder / "state", lambda report: report["running"])
+    for _, writer in lines:
+        writer.close()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                if (await asyncio.to_thread(asked, url, "GET", "/"))[0] == 200:
+                    break
+            except (ConnectionError, http.client.HTTPException):
+                await asyncio.sleep(0.1)
