@@ -49,6 +49,8 @@ async def test_the_readings_of_the_user_in_the_settings_come_and_a_stub_is_no_re
             while await scale.emit(VALUES, spot=True) is None:
                 await asyncio.sleep(0.01)
         await until(lambda: hub.station.statuses()[0].last_reading_ms is not None)
+        # The clock is set beside the consent, and may be told after the first reading.
+        await until(lambda: bool(hub.told(NoticeKind.DEVICE_CLOCK)))
         (told,) = hub.told(NoticeKind.DEVICE_CLOCK)
         assert told["set"] == "yes"
         assert told["offset_seconds"] in {"-77", "-78", "-79"}
