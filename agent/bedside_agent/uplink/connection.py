@@ -143,9 +143,11 @@ class PatientLoop:
     """The event loop, as the MQTT client sees it, which connects in another thread.
 
     What the client wants to have done on the loop meanwhile is done once it has connected: a loop that reads the first
-    bytes while that thread still writes uses one TLS object twice at once. Connections were seen to hang for their whole
-    limit, once in some eighty times on a busy machine; that this was why is read from the code, not recorded. And the client registers a socket a moment after it was asked
-    to: one that a lost connection has closed by then would be an error in the log, and no more than that.
+    bytes while that thread still writes uses one TLS object twice at once. Connections were seen to hang for their
+    whole limit, once in some eighty times on a busy machine; that this was why is read from the code, not recorded.
+
+    The client registers a socket a moment after it was asked to: one that a lost connection has closed by then would
+    be an error in the log, and no more than that.
 
     Were the client to change the names used in `_connect_patiently`, both would be back; `test_connection.py` says so.
     """
