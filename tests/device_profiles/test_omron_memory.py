@@ -8,14 +8,17 @@ import pytest
 
 from bedside_profiles.bluetooth import omron_frame, omron_hem
 from bedside_profiles.bluetooth.device_information import MODEL_NUMBER
+from bedside_profiles.bluetooth.omron_conversation import MOST_TRIES, UNLOCK, OmronConversation
 from bedside_profiles.bluetooth.omron_frame import ANSWERS, COMMANDS, OmronFrame
-from bedside_profiles.bluetooth.omron_memory import MEMORIES, MOST_TRIES, UNLOCK, Memory, OmronConversation, memory_of
+from bedside_profiles.bluetooth.omron_memory import MEMORIES, Memory, Opening, memory_of
 from bedside_profiles.bluetooth.omron_record import OmronRecord
-from bedside_profiles.conversation import Finish, Known, LeaveAlone, Moment, Read, Step, Trouble, Write
+from bedside_profiles.conversation import Finish, Known, LeaveAlone, Moment, Read, Remember, Step, Trouble, Write
 from bedside_profiles.profile import Decoded
-from bedside_sim.devices.vendor_scripts import OmronMemory
+from bedside_sim.devices.omron_cuff import OmronCuff
 
 FIRST = datetime(2026, 3, 2, 8, 0, 7)  # noqa: DTZ001 - the device's own wall time
+NEW_KEY = bytes(range(0x40, 0x50))
+FOUR_CHANNELS, KEYED_16 = "HEM-7322T-D", "HEM-7361T-D"
 ONE_USER, TWO_USERS, WITH_TOKEN = "HEM-7146T2-EBK", "HEM-7155T-MW", "HEM-7142T2-AP"
 
 
@@ -32,19 +35,21 @@ class Talk:
     """One connection of a hub with a cuff of that model."""
 
     model: str
-    cuff: OmronMemory
+    cuff: OmronCuff
     faults: Faults = lambda _number, answer: (answer,)
     answers: int = 0
     commands: list[bytes] = field(default_factory=list)
     told: list[tuple[int | None, float | None, str | None]] = field(default_factory=list)
     """User, systolic pressure and time of each record."""
     troubles: list[str] = field(default_factory=list)
+    position: str | None = None
     finished: bool = False
 
     def run(self) -> "Talk":
         listener = next(one for one in omron_hem.PROFILES if one.name == "bluetooth.omron_hem").listen()
         listener.feed(MODEL_NUMBER, self.model.encode())
-        talk, now = OmronConversation(Known()), Moment(1000.0, None)
+        talk = OmronConversation(Known(self.position), lambda count: NEW_KEY[:count])
+        now = Moment(1000.0, None)
         steps: list[Step] = list(talk.begin(now))
         self.cuff.connected()
         while not self.finished:
@@ -58,6 +63,8 @@ class Talk:
                 self.finished = True
             elif isinstance(step, Trouble):
                 self.troubles.append(step.reason)
+            elif isinstance(step, Remember):
+                self.position = step.position
             elif isinstance(step, Read):
                 assert step.characteristic == MODEL_NUMBER
                 steps += talk.hear(MODEL_NUMBER, self.model.encode(), now)
@@ -72,14 +79,12 @@ class Talk:
 
     def _answered(self, step: Write) -> Sequence[tuple[str, bytes]]:
         self.commands.append(step.payload)
-        if step.characteristic == UNLOCK:
-            self.answers += 1
-            return [(UNLOCK, one) for one in self.faults(self.answers - 1, b"\x91\x00" + step.payload[1:] + bytes(10))]
-        assert step.characteristic == COMMANDS[0]
+        assert step.characteristic == (COMMANDS[0] if step.payload[0] == len(step.payload) else UNLOCK)
         arrived = []
-        for answer in self.cuff.heard(step.payload, ()):
+        for said in self.cuff.heard(step.payload, ()):
+            over, answer = said if isinstance(said, tuple) else (ANSWERS[0], said)
             self.answers += 1
-            arrived += [(ANSWERS[0], one) for one in self.faults(self.answers - 1, answer)]
+            arrived += [(over, one) for one in self.faults(self.answers - 1, answer)]
         return arrived
 
     def _take(self, outcome: object) -> None:
@@ -88,10 +93,10 @@ class Talk:
             self.told.append((first.device_user, first.value, first.device_time))
 
 
-def cuff(model: str, records: int, others: int = 0) -> OmronMemory:
+def cuff(model: str, records: int, others: int = 0) -> OmronCuff:
     memory = memory_of(model.encode())
     assert memory is not None
-    made = OmronMemory([record(place) for place in range(records)], memory)
+    made = OmronCuff([record(place) for place in range(records)], memory)
     made.others = [record(100 + place) for place in range(others)]
     return made
 
@@ -181,11 +186,76 @@ def test_a_token_that_is_not_taken_gives_no_session() -> None:
     assert all(one[0] == 0x11 for one in refusing.commands)
 
 
-@pytest.mark.parametrize("model", ["HEM-7322T-E", "HEM-7600T", "HEM-9999T", "HEM-7146", "X", "", "HEM-7155T-MW9"])
+@pytest.mark.parametrize("model", ["HEM-7155T", "HEM-7320T-Z", "HEM-9999T", "HEM-7146", "X", "", "HEM-7155T-MW9"])
 def test_nothing_is_asked_of_a_model_that_is_not_known(model: str) -> None:
     talk = Talk(model, cuff(ONE_USER, 3)).run()
     assert (talk.commands, talk.told) == ([], [])
     assert "is not known" in talk.troubles[0]
+
+
+def test_every_model_with_a_key_is_given_one_and_read() -> None:
+    for model, memory in MEMORIES.items():
+        if memory.opening is not Opening.KEY:
+            continue
+        played = cuff(model, 9, 2)
+        position = None
+        for told in (
+            [],
+            rows(1 if len(memory.areas) > 1 else None, range(9)) + rows(2, (100, 101) if len(memory.areas) > 1 else ()),
+        ):
+            talk = Talk(model, played, position=position).run()
+            position = talk.position
+            assert (talk.told, talk.troubles) == (told, [])
+        played.connected()
+        assert (played.key, played.errors) == (NEW_KEY, 0)
+
+
+def test_the_key_is_known_to_the_hub_before_it_is_the_cuffs() -> None:
+    played = cuff(FOUR_CHANNELS, 3)
+    lost_link = Talk(FOUR_CHANNELS, played, lambda at, answer: () if at else (answer,)).run()
+    assert (lost_link.position, len(lost_link.troubles)) == (f"key:{NEW_KEY.hex()}", 1)
+    # The cuff took it, and its answer was lost; it still is in its pairing mode.
+    assert Talk(FOUR_CHANNELS, played, position=lost_link.position).run().troubles == []
+
+
+def test_a_cuff_that_is_not_in_its_pairing_mode_takes_no_key_and_a_person_is_told_what_to_do() -> None:
+    played = cuff(FOUR_CHANNELS, 3)
+    played.pairing_mode = False
+    talk = Talk(FOUR_CHANNELS, played).run()
+    assert (talk.told, len(talk.troubles), played.key) == ([], 1, None)
+    assert "until P blinks" in talk.troubles[0]
+
+
+@pytest.mark.parametrize("position", [None, "", "7", "key:", "key:zz", "key:0011"])
+def test_what_is_remembered_and_is_no_key_is_none(position: str | None) -> None:
+    talk = Talk(FOUR_CHANNELS, cuff(FOUR_CHANNELS, 1), position=position).run()
+    assert talk.commands[0] == b"\x02" + bytes(16)
+
+
+def test_a_key_that_another_hub_has_replaced_is_given_again_in_the_pairing_mode() -> None:
+    played = cuff(FOUR_CHANNELS, 3)
+    played.key, played.pairing_mode = bytes(16), False
+    mine = f"key:{NEW_KEY.hex()}"
+    assert "until P blinks" in Talk(FOUR_CHANNELS, played, position=mine).run().troubles[0]
+    played.pairing_mode = True
+    assert Talk(FOUR_CHANNELS, played, position=mine).run().troubles == []
+    assert Talk(FOUR_CHANNELS, played, position=mine).run().told == rows(1, range(3))
+
+
+@pytest.mark.parametrize("harm", [lost, cut, damaged, twice, emptied])
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("model", [FOUR_CHANNELS, KEYED_16])
+def test_a_piece_of_a_channel_that_does_not_come_as_it_should_costs_nothing(
+    harm: Callable[[bytes], Iterable[bytes]], number: int, model: str
+) -> None:
+    played = cuff(model, 5, 1)
+    played.key, played.pairing_mode = NEW_KEY, False
+    faults: Faults = lambda at, answer: harm(answer) if at == number else (answer,)  # noqa: E731
+    talk = Talk(model, played, faults, position=f"key:{NEW_KEY.hex()}").run()
+    assert list(dict.fromkeys(talk.told)) == rows(1, range(5)) + rows(2, (100,))
+    assert talk.troubles == []
+    played.connected()
+    assert played.errors == 0
 
 
 def test_a_cuff_that_says_no_model_is_told() -> None:
@@ -208,7 +278,7 @@ def test_every_record_of_every_memory_is_asked_for_once_and_whole(memory: Memory
     asked = [at for first, count in memory.blocks() for at in range(first, first + count, size)]
     assert asked == [at for first, count in memory.areas for at in range(first, first + count * size, size)]
     for first, count in memory.blocks():
-        assert count <= 0x2C
+        assert count <= memory.most_bytes
         assert memory.holds(first, count)
         assert not memory.holds(first + 1, count)
     last, records = memory.areas[-1]

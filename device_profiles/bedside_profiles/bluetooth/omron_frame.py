@@ -24,12 +24,14 @@ COMMANDS = (
 )
 
 _FRAME_BYTES = 8
+_CHANNEL_BYTES = 16
+READ, END = 0x0100, 0x0F00
 STARTED, READ_ANSWER, ENDED = 0x8000, 0x8100, 0x8F00
 KIND_NAMES = {
     0x0000: "start",
-    0x0100: "read",
+    READ: "read",
     0x01C0: "write",
-    0x0F00: "end",
+    END: "end",
     STARTED: "started",
     READ_ANSWER: "read",
     0x81C0: "written",
@@ -73,6 +75,14 @@ class OmronFrame:
         except (ValueError, OverflowError) as error:
             raise EncodeError(str(error)) from error
         return body + bytes((_xor(body),))
+
+
+def spread(frame: bytes) -> tuple[tuple[str, bytes], ...]:
+    """As an older cuff says it: 16 bytes a channel, and the last ones filled up with zeros."""
+    pieces = [
+        frame[at : at + _CHANNEL_BYTES].ljust(_CHANNEL_BYTES, b"\0") for at in range(0, len(frame), _CHANNEL_BYTES)
+    ]
+    return tuple([(channel, piece) for channel, piece in zip(ANSWERS, pieces, strict=False)])
 
 
 def _xor(data: bytes) -> int:

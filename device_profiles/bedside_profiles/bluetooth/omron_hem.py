@@ -3,7 +3,8 @@
 Older cuffs spread a frame (`omron_frame`) in pieces of 16 bytes over four characteristics, padded with zeros: they are
 joined in the order of the channels and cut to the length.
 
-What the blocks hold is `omron_record`'s, where they lie `omron_memory`'s. Each order of the records is a profile of its
+What the blocks hold is `omron_record`'s, where they lie `omron_memory`'s, how they are asked for
+`omron_conversation`'s. Each order of the records is a profile of its
 own, for captures; a cuff that says its model is understood by that. A cuff whose model is not known gives frames and no
 value.
 """
@@ -11,8 +12,9 @@ value.
 from collections.abc import Callable, Sequence
 
 from bedside_profiles.bluetooth.device_information import MODEL_NUMBER
+from bedside_profiles.bluetooth.omron_conversation import UNLOCK, OmronConversation
 from bedside_profiles.bluetooth.omron_frame import ANSWERS, COMMANDS, KIND_NAMES, READ_ANSWER, OmronFrame
-from bedside_profiles.bluetooth.omron_memory import UNLOCK, Memory, OmronConversation, memory_of
+from bedside_profiles.bluetooth.omron_memory import Memory, memory_of
 from bedside_profiles.bluetooth.omron_record import (
     BIG_14,
     LITTLE_14,
@@ -94,12 +96,17 @@ class OmronListener:
             joined += b"".join(self._pieces[channel])
         if len(joined) < joined[0]:
             return ()
-        self._pieces.clear()
+        pieces, self._pieces = self._pieces, {}
         try:
             frame = OmronFrame.from_bytes(joined[: joined[0]])
-            if any(joined[joined[0] :]):
+            if any(joined[joined[0] :]) and not self._several_channels:
                 raise DecodeError(NAME, "more than padding behind the frame", joined)
         except DecodeError as error:
+            if self._several_channels:
+                # What came before the beginning may be left over from another frame.
+                arrived = list(pieces)
+                self._pieces = {channel: pieces[channel] for channel in arrived[arrived.index(0) :]}
+                return (error,)
             # What was begun may have lost its end, and the last piece may begin the next frame.
             return (error, *(self._piece(0, first[-1]) if len(first) > 1 else ()))
         return self._frame(frame)
@@ -212,7 +219,7 @@ def _profile(
         silence_seconds=None,
         names=(*(f"hem-{model}" for model in models.split()), *words),
         commands=COMMANDS,
-        converse=None if older else OmronConversation,
+        converse=OmronConversation,
         reads_first=(MODEL_NUMBER,),
         decode_command=decode_command,
         also_services=services[1:],

@@ -3,7 +3,7 @@
 Every profile of the catalogue that a hub finds in the air stands in `KINDS`, or in `NOT_PLAYED` with the reason.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bedside_profiles.advert import mi_scale, mibeacon_scale
@@ -13,7 +13,6 @@ from bedside_profiles.bluetooth import (
     nonin_3230,
     o2ring,
     o2ring_s,
-    omron_hem,
     omron_memory,
     omron_record,
     pc60fw,
@@ -21,6 +20,7 @@ from bedside_profiles.bluetooth import (
     yonker_cuff,
     yuwell_oximeter,
 )
+from bedside_profiles.bluetooth.omron_conversation import UNLOCK
 from bedside_profiles.catalogue import ADVERTS, CATALOGUE
 from bedside_profiles.profile import BleProfile
 from bedside_profiles.readings import Metric, Modality
@@ -40,6 +40,7 @@ from bedside_sim.devices.kinds import (
     streamed,
     temperature,
 )
+from bedside_sim.devices.omron_cuff import OmronCuff
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.devices.scale import BodyCompositionScale, WeightScale
 from bedside_sim.devices.thermometer import Thermometer
@@ -49,7 +50,6 @@ from bedside_sim.devices.vendor_scripts import (
     KeptAlive,
     KnMemory,
     MicrolifeMemory,
-    OmronMemory,
     Polled,
     Sp10Memory,
     Speaks,
@@ -129,7 +129,11 @@ def _breath(_vitals: Vitals, number: int) -> Mapping[Metric, float]:
 
 
 def _vendor(
-    profile_name: str, script: Callable[[], Script], *, model_number: str | None = None
+    profile_name: str,
+    script: Callable[[], Script],
+    *,
+    model_number: str | None = None,
+    also_heeds: Sequence[str] = (),
 ) -> Callable[[Place], Player]:
     def play(place: Place) -> Player:
         profile = next(one for one in CATALOGUE if one.name == profile_name)
@@ -143,6 +147,7 @@ def _vendor(
             name=f"Sim {profile.label}"[:20],
             address=place.address,
             model_number=model_number,
+            also_heeds=also_heeds,
         )
 
     return play
@@ -151,7 +156,7 @@ def _vendor(
 def _omron(profile_name: str, model: str) -> RadioKind:
     memory = omron_memory.memory_of(model.encode())
     assert memory is not None  # noqa: S101 - the table below names no other
-    play = _vendor(profile_name, lambda: OmronMemory([], memory), model_number=model)
+    play = _vendor(profile_name, lambda: OmronCuff([], memory), model_number=model, also_heeds=(UNLOCK,))
     return RadioKind(checked(pressure), play, keeps=True)
 
 
@@ -269,8 +274,7 @@ KINDS: Mapping[str, RadioKind] = {
     ),
     "bluetooth.omron_hem_14": _omron("bluetooth.omron_hem_14", "HEM-7146T2-EBK"),
     "bluetooth.omron_hem_16": _omron("bluetooth.omron_hem_16", "HEM-7155T-MW"),
-    # No hub asks the older ones for their memory: this one says a record by itself, as a real one does not.
-    omron_hem.BIG_ENDIAN.name: RadioKind(checked(pressure), _speaks(omron_hem.BIG_ENDIAN)),
+    "bluetooth.omron_hem_big_endian": _omron("bluetooth.omron_hem_big_endian", "HEM-7322T-D"),
     "bluetooth.pc60fw": RadioKind(streamed(_oximetry_with_perfusion), _speaks(pc60fw.PROFILE)),
     "bluetooth.sanitas_sbf70": RadioKind(checked(_weight, has_time=False), _speaks(sanitas_sbf70.PROFILE)),
     "bluetooth.yonker_cuff": RadioKind(checked(pressure), _speaks(yonker_cuff.PROFILE)),

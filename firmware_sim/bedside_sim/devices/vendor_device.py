@@ -16,6 +16,10 @@ LONGEST_VALUE_BYTES = 20
 """What a device notifies that never asks for a larger MTU: its frames come in pieces."""
 
 
+Said = bytes | tuple[str, bytes]
+"""A frame, said over the first of the profile's characteristics, or over the one that stands before it."""
+
+
 class Script(Protocol):
     """What the device does. `measured` are the values of this moment; one that `keeps` them tells them again."""
 
@@ -25,7 +29,7 @@ class Script(Protocol):
         """A hub has connected."""
         ...
 
-    def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
+    def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[Said]:
         """What it answers, frame by frame."""
         ...
 
@@ -49,8 +53,10 @@ class VendorDevice(Peripheral):
         address: str,
         silent_after: int | None = None,
         model_number: str | None = None,
+        also_heeds: Sequence[str] = (),
     ) -> None:
-        """`silent_after` so many commands it sleeps: it answers nothing more, and its link ends."""
+        """`silent_after` so many commands it sleeps: it answers nothing more, and its link ends. `also_heeds` are
+        characteristics beside the profile's commands that a hub may write."""
         super().__init__(
             air,
             profile,
@@ -58,7 +64,7 @@ class VendorDevice(Peripheral):
             device_id=device_id,
             name=name,
             address=address,
-            heeds=dict.fromkeys(profile.commands or (profile.characteristics[0].uuid,), self._heed),
+            heeds=dict.fromkeys((*(profile.commands or (profile.characteristics[0].uuid,)), *also_heeds), self._heed),
             model_number=model_number,
         )
         self.commands: list[bytes] = []
@@ -105,10 +111,10 @@ class VendorDevice(Peripheral):
             return
         self.later(self._speak(self._script.heard(command, self._measured)))
 
-    async def _speak(self, frames: Sequence[bytes]) -> Stamp | None:
+    async def _speak(self, frames: Sequence[Said]) -> Stamp | None:
         stamp = None
         async with self._speaking:
-            for frame in frames:
-                said = self.profile.characteristics[0].uuid
-                stamp = await self.hand_over(said, frame, longest=LONGEST_VALUE_BYTES) or stamp
+            for said in frames:
+                over, frame = said if isinstance(said, tuple) else (self.profile.characteristics[0].uuid, said)
+                stamp = await self.hand_over(over, frame, longest=LONGEST_VALUE_BYTES) or stamp
         return stamp

@@ -11,15 +11,11 @@ from bedside_profiles.bluetooth import (
     ihealth_kn550,
     lepu_bp2w,
     microlife_bp3gy1,
-    omron_frame,
 )
 from bedside_profiles.bluetooth.contec_sp10 import SpirometryRecord
 from bedside_profiles.bluetooth.ihealth_kn550 import KnRecord
 from bedside_profiles.bluetooth.lepu_bp2w import Bp2Record
 from bedside_profiles.bluetooth.microlife_bp3gy1 import MicrolifeRecord
-from bedside_profiles.bluetooth.omron_frame import ENDED, READ_ANSWER, STARTED, OmronFrame
-from bedside_profiles.bluetooth.omron_memory import Memory
-from bedside_profiles.bluetooth.omron_record import OmronRecord
 from bedside_profiles.lepu import LepuFrame
 from bedside_profiles.profile import BleProfile
 from bedside_profiles.readings import Measurement, Metric
@@ -88,7 +84,7 @@ class Polled(Speaks):
 _R = TypeVar("_R")
 
 
-class _Memory(Generic[_R]):
+class Kept(Generic[_R]):
     """Says nothing by itself; what it measures, it keeps."""
 
     keeps = True
@@ -108,7 +104,7 @@ class _Memory(Generic[_R]):
         raise NotImplementedError
 
 
-class MicrolifeMemory(_Memory[MicrolifeRecord]):
+class MicrolifeMemory(Kept[MicrolifeRecord]):
     """Microlife BP3GY1: hands over its whole memory in one frame."""
 
     def __init__(self, records: Sequence[MicrolifeRecord]) -> None:
@@ -124,58 +120,10 @@ class MicrolifeMemory(_Memory[MicrolifeRecord]):
         return (microlife_bp3gy1.frame(bytes(microlife_bp3gy1.RECORDS_AT) + slots),)
 
     def _record(self, measured: Sequence[Measurement]) -> MicrolifeRecord:
-        return MicrolifeRecord(*_pressures(measured), _taken(measured))
+        return MicrolifeRecord(*pressures(measured), taken(measured))
 
 
-class OmronMemory(_Memory[OmronRecord]):
-    """An Omron cuff of one channel: its memory is read by address, once a session was begun.
-
-    `errors` counts the sessions that nobody ended: a real one then shows an error to its owner.
-    """
-
-    _READ, _END = 0x0100, 0x0F00
-
-    def __init__(self, records: Sequence[OmronRecord], memory: Memory) -> None:
-        super().__init__(records)
-        self.errors = 0
-        self.others: list[OmronRecord] = []
-        """Of the second user."""
-        self._memory = memory
-        self._is_begun = False
-
-    def connected(self) -> None:
-        """See `vendor_device.Script`."""
-        self.errors += self._is_begun
-        self._is_begun = False
-
-    def heard(self, command: bytes, measured: Sequence[Measurement]) -> Sequence[bytes]:
-        """See `vendor_device.Script`."""
-        asked = OmronFrame.from_bytes(command)
-        if command == omron_frame.start():
-            self._is_begun = True
-            return (OmronFrame(STARTED).to_bytes(),)
-        if not self._is_begun:
-            return ()
-        if asked.kind == self._READ:
-            return (OmronFrame(READ_ANSWER, asked.address, self._block(asked.address, command[5])).to_bytes(),)
-        self._is_begun = asked.kind != self._END
-        return () if self._is_begun else (OmronFrame(ENDED).to_bytes(),)
-
-    def _block(self, address: int, count: int) -> bytes:
-        layout = self._memory.layout
-        space = bytearray(b"\xff" * 0x10000)
-        for (first, most), records in zip(self._memory.areas, (self.records, self.others), strict=False):
-            for place, record in enumerate(records):
-                at = first + place % most * layout.record_bytes
-                kept = record.to_bytes(big_endian=layout.big_endian).ljust(layout.record_bytes, b"\0")
-                space[at : at + layout.record_bytes] = kept
-        return bytes(space[address : address + count])
-
-    def _record(self, measured: Sequence[Measurement]) -> OmronRecord:
-        return OmronRecord(*_pressures(measured), _taken(measured))
-
-
-class Bp2wMemory(_Memory[Bp2Record]):
+class Bp2wMemory(Kept[Bp2Record]):
     """LP-BP2W: a file, read in pieces of `piece_bytes`. While `is_measuring` it does not answer to the file.
 
     That it has measured it says once to whoever asks for its state.
@@ -228,13 +176,13 @@ class Bp2wMemory(_Memory[Bp2Record]):
         return bytes(info)
 
     def _record(self, measured: Sequence[Measurement]) -> Bp2Record:
-        systolic, diastolic, pulse_bpm = _pressures(measured)
-        seconds = int(_taken(measured).replace(tzinfo=UTC).timestamp())
+        systolic, diastolic, pulse_bpm = pressures(measured)
+        seconds = int(taken(measured).replace(tzinfo=UTC).timestamp())
         self._has_news = True
         return Bp2Record(seconds, 0, False, systolic, diastolic, _steps(measured, Metric.MEAN_PRESSURE), pulse_bpm)
 
 
-class KnMemory(_Memory[KnRecord]):
+class KnMemory(Kept[KnRecord]):
     """iHealth KN-550BT: lets in who answers its challenge, and says `per_frame` records at a time."""
 
     _CUFF, _DEVICE = 0xA0, 0xA1
@@ -289,10 +237,10 @@ class KnMemory(_Memory[KnRecord]):
         return ihealth_kn550.frame_of(self._CUFF, bytes((self._DEVICE,)) + answer, sequence=self._sequence)
 
     def _record(self, measured: Sequence[Measurement]) -> KnRecord:
-        return KnRecord(_taken(measured), *_pressures(measured))
+        return KnRecord(taken(measured), *pressures(measured))
 
 
-class Sp10Memory(_Memory[SpirometryRecord]):
+class Sp10Memory(Kept[SpirometryRecord]):
     """Contec SP10: tells one record after the other, each with its curve. `ended` is how the hub ended it."""
 
     _POINT = bytes(8)
@@ -326,7 +274,7 @@ class Sp10Memory(_Memory[SpirometryRecord]):
     def _record(self, measured: Sequence[Measurement]) -> SpirometryRecord:
         return SpirometryRecord(
             len(self.records) + 1,
-            _taken(measured),
+            taken(measured),
             _steps(measured, Metric.FVC, 100),
             _steps(measured, Metric.FEV1, 100),
             _steps(measured, Metric.PEAK_FLOW, 100 / 60),
@@ -338,12 +286,13 @@ def _steps(measured: Sequence[Measurement], metric: Metric, steps_per_unit: floa
     return round(steps_per_unit * next((one.value or 0.0 for one in measured if one.metric is metric), 0.0))
 
 
-def _pressures(measured: Sequence[Measurement]) -> tuple[int, int, int]:
+def pressures(measured: Sequence[Measurement]) -> tuple[int, int, int]:
+    """Systolic, diastolic and pulse, rounded."""
     systolic, diastolic = _steps(measured, Metric.SYSTOLIC_PRESSURE), _steps(measured, Metric.DIASTOLIC_PRESSURE)
     return systolic, diastolic, _steps(measured, Metric.PULSE_RATE)
 
 
-def _taken(measured: Sequence[Measurement]) -> datetime:
+def taken(measured: Sequence[Measurement]) -> datetime:
     """The time that the device gives it; its own of now where it gives none."""
     time = measured[0].device_time
     return datetime.now() if time is None else datetime.fromisoformat(time)  # noqa: DTZ005 - a device knows no zone
