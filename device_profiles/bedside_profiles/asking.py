@@ -6,6 +6,7 @@ other step that it yields is carried out as it stands. When it ends, nothing mor
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bedside_profiles.conversation import ClockMeasured, Finish, Moment, Read, Step, Trouble, Write
 from bedside_profiles.profile import Decoded
@@ -38,6 +39,14 @@ Script = Generator[Said, bytes | None, None]
 Frames = Callable[[bytes], Sequence[bytes]]
 """Takes the next bytes of the stream and answers with the whole frames that they complete."""
 Now = Callable[[], Moment]
+
+
+def clock_measured(shown: datetime | None, now: Moment) -> Sequence[ClockMeasured]:
+    """To be said before the stamps of this clock are heard: they are dated by it. Nothing without the time."""
+    if now.local is None:
+        return ()
+    ahead = None if shown is None else (shown - now.local).total_seconds()
+    return (ClockMeasured(ahead, is_set=False),)
 
 
 def pause(seconds: float) -> Ask:

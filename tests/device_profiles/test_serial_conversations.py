@@ -14,7 +14,15 @@ from bedside_profiles.catalogue import CATALOGUE
 from bedside_profiles.conversation import ClockMeasured, Finish, Moment, Step, Trouble, Write
 from bedside_profiles.profile import Decoded, SerialProfile
 from bedside_profiles.readings import Measurement
-from bedside_profiles.serial import contec_cms50, nonin_9560, onetouch_ultraeasy, suntech_nibp, taidoc
+from bedside_profiles.serial import (
+    bayer_contour,
+    contec_cms50,
+    nonin_9560,
+    onetouch_ultra2,
+    onetouch_ultraeasy,
+    suntech_nibp,
+    taidoc,
+)
 from bedside_profiles.serial.onetouch_ultraeasy import LinkFrame
 from bedside_profiles.serial.personal_health_manager import association_response
 from bedside_sim.devices.serial_sets import KINDS
@@ -54,6 +62,7 @@ class Talk:
     troubles: list[str] = field(default_factory=list)
     clocks: list[ClockMeasured] = field(default_factory=list)
     told: list[Measurement] = field(default_factory=list)
+    told_before_clock: int | None = None
     finish: Finish | None = None
     answers: int = 0
     seconds: float = 1000.0
@@ -94,6 +103,8 @@ class Talk:
                 self.troubles.append(step.reason)
             elif isinstance(step, ClockMeasured):
                 self.clocks.append(step)
+                if self.told_before_clock is None:
+                    self.told_before_clock = len(self.told)
             elif isinstance(step, Write):
                 self.written.append(step)
                 if answer := self.side.hear(step.payload, self.seconds):
@@ -234,7 +245,8 @@ def test_a_taidocs_clock_is_set_where_it_is_wrong_and_left_where_it_is_right() -
     set_clock = taidoc.TaiDocFrame(0x33, taidoc.encode_moment(NOON), from_hub=True).to_bytes()
     setting = Talk(taidoc.PRESSURE, side).hold()
     assert set_clock in [one.payload for one in setting.written]
-    assert setting.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=True)]
+    behind = (BATTERY_WAS_OUT - NOON).total_seconds()
+    assert setting.clocks == [ClockMeasured(behind, is_set=False), ClockMeasured(behind, is_set=True)]
     assert side.clock == NOON
     leaving = Talk(taidoc.PRESSURE, side).hold()
     assert set_clock not in [one.payload for one in leaving.written]
@@ -250,6 +262,31 @@ def test_the_clock_of_a_glucose_meter_is_measured_and_never_set() -> None:
     assert side.clock == BATTERY_WAS_OUT
     assert talk.clocks == [ClockMeasured((BATTERY_WAS_OUT - NOON).total_seconds(), is_set=False)]
     assert not any(one.payload[1] == 0x33 for one in talk.written)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [taidoc.PROFILE, taidoc.PRESSURE, taidoc.TEMPERATURE, onetouch_ultra2.PROFILE, onetouch_ultraeasy.PROFILE],
+    ids=lambda profile: profile.name,
+)
+def test_a_meters_clock_is_measured_before_its_first_result_which_is_dated_by_it(profile: SerialProfile) -> None:
+    side, _ = filled(profile, 2)
+    talk = Talk(profile, side).hold()
+    assert (talk.told_before_clock, len(talk.told) >= 2) == (0, True)
+    assert Talk(profile, side, local=None).hold().clocks == []
+
+
+def test_a_contour_is_answered_from_its_enquiry_on_and_its_headings_clock_is_measured() -> None:
+    talk = bayer_contour.converse()
+    now = Moment(1000.0, NOON)
+    talk.begin(now)
+    assert talk.hear("", b"\x04", now) == []
+    assert talk.hear("", b"\x05", now) == [Write(bayer_contour.ACKNOWLEDGE)]
+    heading = bayer_contour.PartFrame(1, "H|\\^&||x|Bayer7350^1^2|A=1^V=10600||||||P|1|202603041230\r", more=False)
+    assert talk.hear("", heading.to_bytes(), now) == [
+        ClockMeasured(1800.0, is_set=False),
+        Write(bayer_contour.ACKNOWLEDGE),
+    ]
 
 
 def test_a_taidoc_of_another_kind_is_asked_for_nothing_more() -> None:

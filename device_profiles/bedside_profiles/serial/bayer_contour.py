@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bedside_profiles.asking import AWAY_SECONDS, REST_SECONDS, Ask, Now, Script, Scripted, sound_frames
+from bedside_profiles.asking import AWAY_SECONDS, REST_SECONDS, Ask, Now, Script, Scripted, clock_measured, sound_frames
 from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, record_without_time, shared
@@ -210,10 +210,10 @@ def converse() -> Conversation:
     return Scripted(sound_frames(NAME, frame_size, frame_problem), _script)
 
 
-def _script(_now: Now) -> Script:
+def _script(now: Now) -> Script:
     # One that was sending when the line was opened waits for the answer to its last frame.
     while (
-        yield Ask(b"", lambda frame: frame not in (ACKNOWLEDGE, ASK_AGAIN), _BEGINS_WITHIN_SECONDS, tries=1)
+        yield Ask(b"", lambda frame: frame not in (ACKNOWLEDGE, ASK_AGAIN, _HAS_SENT), _BEGINS_WITHIN_SECONDS, tries=1)
     ) is None:
         yield Trouble("it does not begin to send: is it switched on, and shows that it is connected?")
     yield Write(ACKNOWLEDGE)
@@ -226,7 +226,19 @@ def _script(_now: Now) -> Script:
         if frame == _HAS_SENT:
             yield Finish(REST_SECONDS)
             return
+        if (shown := _clock_in(frame)) is not None:
+            yield from clock_measured(shown, now())
         yield Write(ACKNOWLEDGE)
+
+
+def _clock_in(frame: bytes) -> datetime | None:
+    """Of the frame of a whole heading."""
+    try:
+        text = PartFrame.from_bytes(frame).text
+        fields = text.rstrip("\r").split("|")
+        return _moment(text, fields[13]) if fields[0] == "H" and len(fields) > 13 else None
+    except DecodeError:
+        return None
 
 
 def _result(text: str, fields: Sequence[str]) -> ResultRecord:

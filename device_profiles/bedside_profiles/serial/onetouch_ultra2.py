@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted
+from bedside_profiles.asking import AWAY_SECONDS, NO_ANSWER, REST_SECONDS, Ask, Now, Script, Scripted, clock_measured
 from bedside_profiles.conversation import Conversation, Finish, Trouble
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.members import Members, number_of, record_without_time, shared
@@ -159,11 +159,21 @@ def _is_record(line: bytes) -> bool:
     return _RECORD.fullmatch(line.decode()) is not None
 
 
-def _script(_now: Now) -> Script:
-    if (yield Ask(ASK_CLOCK, lambda line: _CLOCK.fullmatch(line.decode()) is not None)) is None:
+def _clock_in(line: bytes) -> datetime | None:
+    parts = _CLOCK.fullmatch(line.decode())
+    try:
+        return None if parts is None else _moment(line.decode(), parts.groups())
+    except DecodeError:
+        return None
+
+
+def _script(now: Now) -> Script:
+    clock = yield Ask(ASK_CLOCK, lambda line: _CLOCK.fullmatch(line.decode()) is not None)
+    if clock is None:
         yield NO_ANSWER
         yield Finish(AWAY_SECONDS)
         return
+    yield from clock_measured(_clock_in(clock), now())
     for _ in range(_TRIES):
         heading = yield Ask(ASK_RECORDS, _is_heading)
         parts = None if heading is None else _HEADING.fullmatch(heading.decode())

@@ -18,6 +18,7 @@ from bedside_profiles.asking import (
     Said,
     Script,
     Scripted,
+    clock_measured,
     sound_frames,
 )
 from bedside_profiles.conversation import Conversation, Finish, Trouble, Write
@@ -137,16 +138,18 @@ def converse() -> Conversation:
 _Answered = Generator[Said, bytes | None, LinkFrame | None]
 
 
-def _script(_now: Now) -> Script:
+def _script(now: Now) -> Script:
     hangs_up = LinkFrame(b"", _DISCONNECT).to_bytes()
     if (yield Ask(hangs_up, lambda frame: bool(frame[2] & _DISCONNECT))) is None:
         yield NO_ANSWER
         yield Finish(AWAY_SECONDS)
         return
+    clock = yield from _asked(ASK_CLOCK, 0)
+    if clock is not None:
+        seconds = int.from_bytes(clock.message[len(_ANSWER) :], "little")
+        yield from clock_measured(_EPOCH + timedelta(seconds=seconds), now())
+    answer = yield from _asked(ASK_RECORD + RECORD_COUNT.to_bytes(2, "little"), 1)
     turn = 0
-    for message in (ASK_CLOCK, ASK_RECORD + RECORD_COUNT.to_bytes(2, "little")):
-        answer = yield from _asked(message, turn)
-        turn ^= 1
     count = answer is not None and answer.message.startswith(_COUNT) and int.from_bytes(answer.message[2:4], "little")
     complete = answer is not None
     for place in reversed(range(count or 0)):

@@ -20,6 +20,7 @@ from bedside_profiles.asking import (
     Said,
     Script,
     Scripted,
+    clock_measured,
     sound_frames,
 )
 from bedside_profiles.conversation import ClockMeasured, Conversation, Finish, Trouble
@@ -261,7 +262,7 @@ def _ask(command: int, data: bytes = bytes(4), tries: int = _TRIES) -> Ask:
 
 
 def converse(name: str = NAME, kind: Kind = Kind.GLUCOSE) -> Conversation:
-    """Ask for the model, then for every stored result, oldest first, then for the clock.
+    """Ask for the model, then for the clock, then for every stored result, oldest first.
 
     The clock of a glucose meter is measured alone: doses are decided by it, at the meter. Others are set where they are
     wrong. The memory is never cleared.
@@ -280,6 +281,9 @@ def _script(kind: Kind, now: Now) -> Script:
         yield Trouble(f"it is a TD-{model}, which measures something else than its profile")
         yield Finish(REST_SECONDS)
         return
+    # Before the results: they are dated by it. It is set after them, since their stamps are the old clock's.
+    if (answer := (yield _ask(_CLOCK))) is not None:
+        yield from clock_measured(_shown(answer), now())
     answer = yield _ask(_COUNT)
     count = 0 if answer is None else int.from_bytes(answer[2:4], "little")
     complete = answer is not None
@@ -291,7 +295,8 @@ def _script(kind: Kind, now: Now) -> Script:
         yield Trouble("it stopped answering before all its results were read")
         yield Finish(AWAY_SECONDS)
         return
-    yield from _clock(now, sets=kind is not Kind.GLUCOSE)
+    if kind is not Kind.GLUCOSE:
+        yield from _set_clock(now)
     yield Finish(REST_SECONDS)
 
 
@@ -304,14 +309,14 @@ def _result(place: int) -> Generator[Said, bytes | None, bool]:
     return False
 
 
-def _clock(now: Now, *, sets: bool) -> Script:
+def _set_clock(now: Now) -> Script:
+    """Where it is wrong."""
     answer = yield _ask(_CLOCK)
     local = now().local
     if answer is None or local is None:
         return
     ahead = _ahead_seconds(answer, local)
-    if not sets or (ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS):
-        yield ClockMeasured(ahead, is_set=False)
+    if ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS:
         return
     yield _ask(_SET_CLOCK, encode_moment(local))
     answer = yield _ask(_CLOCK)
@@ -322,11 +327,16 @@ def _clock(now: Now, *, sets: bool) -> Script:
         yield Trouble("its clock stays wrong after it was set")
 
 
-def _ahead_seconds(answer: bytes, local: datetime) -> float | None:
+def _shown(answer: bytes) -> datetime | None:
     try:
-        return (decode_moment(TaiDocFrame.from_bytes(answer).data) - local).total_seconds()
+        return decode_moment(TaiDocFrame.from_bytes(answer).data)
     except ValueError:
         return None
+
+
+def _ahead_seconds(answer: bytes, local: datetime) -> float | None:
+    shown = _shown(answer)
+    return None if shown is None else (shown - local).total_seconds()
 
 
 def _stored(first: Measurement, data: bytes) -> bytes:
