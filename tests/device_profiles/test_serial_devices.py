@@ -1,5 +1,6 @@
 """What single serial devices do that no capture shows: answers to be given, commands, and what must not exist."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,7 @@ from bedside_profiles.bluetooth import contec_sp10
 from bedside_profiles.bluetooth.contec_sp10 import Sp10Listener, SpirometryRecord
 from bedside_profiles.catalogue import CATALOGUE
 from bedside_profiles.errors import DecodeError
-from bedside_profiles.profile import Decoded, EncodeError, NoReading, SerialProfile
+from bedside_profiles.profile import Decoded, EncodeError, Fact, NoReading, SerialProfile
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality
 from bedside_profiles.serial import (
     contec_cms50,
@@ -117,7 +118,15 @@ def test_every_result_of_a_suntech_survives(record: ResultRecord) -> None:
 
 
 @given(
-    st.builds(SpirometryRecord, *[st.integers(0, 0x3FFF)], moments, *[st.integers(0, 0x3FFF)] * 3, st.booleans()),
+    st.builds(
+        SpirometryRecord,
+        *[st.integers(0, 0x3FFF)],
+        moments,
+        *[st.integers(0, 0x3FFF)] * 3,
+        st.booleans(),
+        st.integers(0, 0x3FFF),
+        st.integers(1, 4),
+    ),
     st.lists(st.integers(1, 20), max_size=9),
 )
 def test_a_spirometers_record_survives_any_split(record: SpirometryRecord, sizes: list[int]) -> None:
@@ -140,6 +149,13 @@ def test_a_spirometers_peak_flow_is_told_a_minute() -> None:
     (decoded,) = Sp10Listener().feed(contec_sp10.NOTIFIED, contec_sp10.encode(contec_sp10.NOTIFIED, measurements))
     assert isinstance(decoded, Decoded)
     assert decoded.measurements == measurements
+
+
+def test_a_spirometers_ratio_is_told_and_another_test_than_a_forced_one_is_no_measurement() -> None:
+    forced = SpirometryRecord(1, datetime(2026, 6, 15, 8, 30), 402, 317, 745, fev1_fvc_permille=788)  # noqa: DTZ001
+    assert Fact("fev1_fvc_percent", 78.8) in forced.decoded().facts
+    slow = replace(forced, kind=2).decoded()
+    assert (slow.measurements, slow.facts[-1]) == ((), Fact("kind", 2))
 
 
 def test_a_turned_bit_makes_no_stored_reading_of_a_live_frame() -> None:

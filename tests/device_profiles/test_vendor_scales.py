@@ -188,6 +188,7 @@ def test_a_weight_that_wanders_is_not_told() -> None:
     listener = SanitasListener()
     outcomes = [o for step in range(20) for o in listener.feed(STREAM, WeightRecord(True, 1000 + 9 * step).to_bytes())]
     assert values(outcomes) == []
+    assert listener.rest() is None, "not at the end of the link either"
 
 
 def test_the_scale_is_answered_with_what_it_said() -> None:

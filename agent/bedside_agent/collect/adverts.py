@@ -49,4 +49,5 @@ class _Hearing:
             return False
         if payload == self._payload:
             return True
-        return measured == self._measured and all(one.device_time is not None for one in measured)
+        marks, before = ([(one.device_time, one.record) for one in said] for said in (measured, self._measured))
+        return measured == self._measured and marks == before and (None, None) not in marks

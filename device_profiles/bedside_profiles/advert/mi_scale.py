@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bedside_profiles.cursor import Cursor
-from bedside_profiles.members import Members, holding, moment_of, steps_of
+from bedside_profiles.members import Members, holding, moment_of, record_without_time, steps_of
 from bedside_profiles.numbers import encode_date_time
 from bedside_profiles.profile import Advert, AdvertProfile, Decoded, EncodeError, Fact, NoReading, sig_uuid
 from bedside_profiles.readings import Measurement, Metric, Modality
@@ -98,7 +98,7 @@ class ScaleRecord:
 
     def decoded(self) -> Decoded:
         """The weighing. A weight that is not stable yet is withheld."""
-        members = Members(Modality.SPOT, device_time=self.taken)
+        members = Members(Modality.SPOT, device_time=self.taken, record=record_without_time(self.taken))
         if self.raw and not self.stable:
             members.withhold(Metric.BODY_WEIGHT, NoReading.INVALID)
         else:

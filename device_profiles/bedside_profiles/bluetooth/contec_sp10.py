@@ -50,6 +50,10 @@ _SECONDS_A_MINUTE = 60
 _MEMBERS = frozenset({Metric.FVC, Metric.FEV1, Metric.PEAK_FLOW})
 
 
+FORCED = 1
+"""A forced expiration, among the tests that the device tells apart (2 slow, 3 and 4 of ventilation)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpirometryRecord:
     """One record. Volumes in hundredths of a litre, the peak flow in such a second; 0 where not measured."""
@@ -60,6 +64,9 @@ class SpirometryRecord:
     fev1_cl: int
     peak_flow_cl_per_second: int
     after_drug: bool = False
+    fev1_fvc_permille: int = 0
+    """As the device says it; 0 where it does not."""
+    kind: int = FORCED
 
     @classmethod
     def from_bytes(cls, frame: bytes) -> "SpirometryRecord":
@@ -70,19 +77,27 @@ class SpirometryRecord:
         except ValueError as error:
             raise DecodeError(NAME, "a date there is not", frame) from error
         return cls(
-            _number(frame, 3), moment, _number(frame, 17), _number(frame, 21), _number(frame, 29), bool(frame[16])
+            _number(frame, 3),
+            moment,
+            _number(frame, 17),
+            _number(frame, 21),
+            _number(frame, 29),
+            bool(frame[16]),
+            _number(frame, 23),
+            frame[2],
         )
 
     def to_bytes(self) -> bytes:
         """The frame. Raises `EncodeError`."""
         frame = bytearray(_SIZES[_RECORD] - 1)
-        frame[0], frame[2], frame[15], frame[16] = _RECORD, 1, 1, self.after_drug
+        frame[0], frame[2], frame[15], frame[16] = _RECORD, self.kind, 1, self.after_drug
         when = self.moment
         frame[5:11] = (when.year - 2000, when.month, when.day, when.hour, when.minute, when.second)
         for place, value in (
             (3, self.number),
             (17, self.fvc_cl),
             (21, self.fev1_cl),
+            (23, self.fev1_fvc_permille),
             (29, self.peak_flow_cl_per_second),
         ):
             if not 0 <= value < 1 << 14:
@@ -93,14 +108,20 @@ class SpirometryRecord:
     def decoded(self) -> Decoded:
         """What it says."""
         members = Members(Modality.SPOT, device_time=self.moment)
-        members.add(Metric.FVC, self.fvc_cl / 100)
-        members.add(Metric.FEV1, self.fev1_cl / 100)
-        members.add(Metric.PEAK_FLOW, self.peak_flow_cl_per_second * _SECONDS_A_MINUTE / 100)
-        return members.decoded(
+        facts = [
             Fact("device_clock", self.moment.isoformat()),
             Fact("record_number", self.number),
             Fact("after_drug", self.after_drug),
-        )
+        ]
+        if self.kind != FORCED:
+            # What stands in the same places then is another volume.
+            return members.decoded(*facts, Fact("kind", self.kind))
+        if self.fev1_fvc_permille:
+            facts.append(Fact("fev1_fvc_percent", self.fev1_fvc_permille / 10))
+        members.add(Metric.FVC, self.fvc_cl / 100)
+        members.add(Metric.FEV1, self.fev1_cl / 100)
+        members.add(Metric.PEAK_FLOW, self.peak_flow_cl_per_second * _SECONDS_A_MINUTE / 100)
+        return members.decoded(*facts)
 
 
 def _number(frame: bytes, at: int) -> int:

@@ -125,7 +125,10 @@ def _decode(found: bytes) -> tuple[Decoded, ...]:
     payload = found[_HEADER_BYTES:-1]
     if len(payload) < RECORDS_AT:
         return (Decoded(facts=(Fact("answer", payload.hex()),)),)
-    return tuple(records_of(payload)) or (Decoded(),)
+    return tuple(records_of(payload)) or (_NO_RECORD,)
+
+
+_NO_RECORD = Decoded(facts=(Fact("records", 0),))
 
 
 class MicrolifeListener:
@@ -154,6 +157,8 @@ class MicrolifeListener:
             found = tuple(records_of(self._unframed))
         except DecodeError as error:
             return error
+        if not found:
+            return _NO_RECORD
         return Decoded(
             tuple([measurement for one in found for measurement in one.measurements]),
             tuple([withheld for one in found for withheld in one.withheld]),

@@ -102,8 +102,8 @@ class SanitasListener(FrameListener):
         return super().feed(characteristic, payload)
 
     def rest(self) -> Decoded | DecodeError | None:
-        """See `profile.Listener`. A weight that nothing more came to confirm."""
-        if self._weights and self._told is None:
+        """See `profile.Listener`. A weight that nothing more came to confirm; none where others contradict it."""
+        if self._weights and self._told is None and self._agree():
             return _weight(self._weights[-1])
         return super().rest()
 
@@ -122,13 +122,16 @@ class SanitasListener(FrameListener):
             members.withhold(Metric.BODY_WEIGHT, NoReading.ZERO if record.steps == 0 else NoReading.SENSOR_OFF)
             return (members.decoded(),)
         self._weights = [*self._weights, record.steps][-_AGREEING:]
-        if max(self._weights) - min(self._weights) > _AGREE_WITHIN_STEPS:
+        if not self._agree():
             self._told = None
             return ()
         if len(self._weights) < _AGREEING or self._told is not None:
             return ()
         self._told = record.steps
         return (_weight(record.steps),)
+
+    def _agree(self) -> bool:
+        return max(self._weights) - min(self._weights) <= _AGREE_WITHIN_STEPS
 
     def _compose(self, frame: bytes) -> tuple[Decoded, ...]:
         count, part = frame[2], frame[3]

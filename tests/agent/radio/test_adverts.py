@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -96,22 +97,27 @@ async def test_what_it_says_is_taken_once(
     assert [notice.kind for notice in notices] == [NoticeKind.DEVICE_CONNECTED]
 
 
+@pytest.mark.parametrize("year", ["2026", "1970"], ids=["clock set", "clock never set"])
 async def test_the_same_weighing_in_other_words_is_taken_once_and_the_next_one_too(
-    central: BleakCentral, air: Air, tmp_path: Path
+    central: BleakCentral, air: Air, tmp_path: Path, year: str
 ) -> None:
     async with (
         device(air, tmp_path) as scale,
         station_of(central, [DeviceEntry("scale", SCALE_V1.name, **scale.whereabouts)], []) as (_, shelf),
     ):
-        first = mi_scale.encode_v1([weighing(81.5)])
+        first = mi_scale.ScaleRecord(16300, datetime.fromisoformat(f"{year}-03-01T07:00:00"), stable=True).v1_to_bytes()
         stepped_off = bytes((first[0] | 0x80,)) + first[1:]
         for payload in (first, stepped_off, first):
             await scale.repeat(payload)
             await asyncio.sleep(0.3)
         await until(lambda: bool(shelf.measurements))
-        await scale.say([weighing(81.5, "2026-03-01T07:05:00")])
+        await scale.repeat(
+            mi_scale.ScaleRecord(16300, datetime.fromisoformat(f"{year}-03-01T07:05:00"), stable=True).v1_to_bytes()
+        )
         await until(lambda: len(shelf.measurements) == 2)
-        assert [one.device_time for one in shelf.measurements] == ["2026-03-01T07:00:00", "2026-03-01T07:05:00"]
+        assert [one.value for one in shelf.measurements] == [81.5, 81.5]
+        await asyncio.sleep(0.3)
+        assert len(shelf.measurements) == 2
 
 
 async def test_a_scale_that_nobody_added_is_never_read(central: BleakCentral, air: Air, tmp_path: Path) -> None:
