@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from tests.support.nats import HUB_PLAYER, TestBroker, running_broker
 
 from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
+from bedside_cloud.engines.permissions import permissions_of
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 HUB = "hub-1"
@@ -32,7 +33,6 @@ NOBODYS = (
     "$JS.API.STREAM.NAMES",
     "$JS.API.STREAM.CREATE.OTHER",
     "$MQTT.sess.x",
-    "$SRV.PING",
     *(f"$JS.API.{verb}.{stream}" for verb in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.GET") for stream in STREAMS),
     *(f"$JS.API.CONSUMER.DELETE.{stream}.ingest" for stream in STREAMS),
 )
@@ -64,18 +64,74 @@ def declared(entry: ServiceEntry) -> set[str]:
 
 LANES = {subject(HUB, lane) for lane in (*UpLane, *DownLane)}
 INBOXES = {f"_INBOX.{name}.x" for name in NAMES}
-EVERYTHING = set().union(*map(declared, SERVICES)) | LANES | INBOXES | set(NOBODYS)
+
+
+def of_streams(entry: ServiceEntry) -> set[str]:
+    """What a service says to make the row's streams and consumers, read them and acknowledge."""
+    durable = ("CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.INFO", "CONSUMER.MSG.NEXT")
+    plain = ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE")
+    return {
+        one
+        for stream in entry.streams
+        for one in (
+            *(f"$JS.API.{verb}.{stream}" for verb in plain),
+            *(f"$JS.API.{verb}.{stream}.{entry.name}" for verb in durable),
+            f"$JS.ACK.{stream}.{entry.name}.1.2.3.4.5",
+        )
+    }
+
+
+def discovered(entry: ServiceEntry) -> set[str]:
+    """Where a service that answers is looked for."""
+    return {
+        f"$SRV.{verb}{rest}"
+        for verb in ("PING", "INFO", "STATS")
+        for rest in ("", f".{entry.name}", f".{entry.name}.1")
+    }
+
+
+EVERYTHING = (
+    set().union(*map(declared, SERVICES), *map(of_streams, SERVICES), *map(discovered, SERVICES))
+    | LANES
+    | INBOXES
+    | set(NOBODYS)
+)
 
 
 def may_publish(entry: ServiceEntry) -> set[str]:
-    """What a row lets its service say; the streams' own subjects are not among EVERYTHING."""
-    return {concrete(one) for one in (*entry.publishes, *entry.requests)}
+    """What a row lets its service say."""
+    ours = {concrete(one) for one in (*entry.publishes, *entry.requests)}
+    # A stream's subjects are the same for each service that has it, whatever the consumer is called.
+    streams = {one for other in SERVICES for one in of_streams(other) if set(one.split(".")) & set(entry.streams)}
+    return ours | streams
 
 
 def may_subscribe(entry: ServiceEntry) -> set[str]:
     """What a row lets its service hear."""
-    discovery = {"$SRV.PING"} if entry.serves else set()
+    discovery = discovered(entry) if entry.serves else set()
     return {concrete(one) for one in (*entry.subscribes, *entry.serves)} | {f"_INBOX.{entry.name}.x"} | discovery
+
+
+def covers(pattern: str, one: str) -> bool:
+    """Whether the broker takes the subject for one of the pattern's."""
+    wanted, said = pattern.split("."), one.split(".")
+    if wanted[-1] == ">":
+        return len(said) >= len(wanted) and covers(".".join(wanted[:-1]), ".".join(said[: len(wanted) - 1]))
+    return len(wanted) == len(said) and all(want in ("*", word) for want, word in zip(wanted, said, strict=True))
+
+
+@pytest.mark.parametrize("entry", SERVICES, ids=lambda entry: entry.name)
+def test_a_generated_line_that_is_deleted_is_missed(entry: ServiceEntry) -> None:
+    """By the two tests against the broker below: something that the row allows is covered by that line alone."""
+    permissions = permissions_of(entry)
+    for lines, allowed in (
+        (permissions.publish, may_publish(entry)),
+        (permissions.subscribe, may_subscribe(entry)),
+    ):
+        for line in lines:
+            rest = [one for one in lines if one is not line]
+            missed = {one for one in allowed if covers(line, one) and not any(covers(other, one) for other in rest)}
+            assert missed, f"{entry.name}: nothing would be refused without {line}"
 
 
 @dataclass(slots=True)
