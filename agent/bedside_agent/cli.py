@@ -31,7 +31,7 @@ from bedside_profiles.readings import ClockQuality
 NOT_RUNNING = 3
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not run."
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True, help=EXIT_CODES)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=EXIT_CODES)
 app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device_commands.app, name="device")
 

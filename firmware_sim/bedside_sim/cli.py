@@ -17,7 +17,7 @@ from bedside_sim.patients import Scenario
 from bedside_sim.progress import Progress
 from bedside_sim.world import WorldSettings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
