@@ -20,15 +20,17 @@ from bedside_cloud.contracts.identity_administration import (
     ClaimAnswer,
     ClaimRequest,
     HubAccessAnswer,
+    HubAccessEntry,
     HubAccessList,
     HubAccessRequest,
+    Incident,
     IncidentKind,
     IncidentList,
     IncidentRequest,
 )
 from bedside_cloud.contracts.message import Empty, Message
-from bedside_cloud.contracts.registry import HUBS, HubList
-from bedside_cloud.contracts.registry_administration import DEVICES, DeviceRoll
+from bedside_cloud.contracts.registry import HUBS, Hub, HubList
+from bedside_cloud.contracts.registry_administration import DEVICES, DeviceEntry, DeviceRoll
 from bedside_cloud.engines.certificates.authority import fingerprint
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask
@@ -170,6 +172,56 @@ def hub_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> No
         rows.append((one.hub_id, online, allowed, one.state, utc(one.last_seen_ms), version, ends, oversized))
     columns = ("hub", "link", "access", "use", "last seen", "plan", "certificate ends", "too big")
     table(columns, rows, "No hub yet. Make a claim: bedside-cloud fleet claim new --hub-id ID")
+
+
+class HubSheet(Message):
+    """Everything that the cloud knows of one hub. `access` is None for one that is not enrolled."""
+
+    hub: Hub
+    access: HubAccessEntry | None
+    devices: tuple[DeviceEntry, ...]
+    incidents: tuple[Incident, ...]
+
+
+@hub.command("show")
+def hub_show(hub_id: str, state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+    """One hub: its link, its certificate, its devices, and what somebody must look at.
+
+    Example: bedside-cloud fleet hub show hub-7
+    """
+    known = next((one for one in ask(state, HUBS, Empty(), HubList).hubs if one.hub_id == hub_id), None)
+    if known is None:
+        raise OperatorError(
+            f"There is no hub {hub_id}.",
+            "Nobody has enrolled it or given it to a patient.",
+            "Look for it with `bedside-cloud fleet hub list`, or make a claim for it.",
+        )
+    sheet = HubSheet(
+        hub=known,
+        access=next((one for one in ask(state, HUB_ACCESS, Empty(), HubAccessList).hubs if one.hub_id == hub_id), None),
+        devices=tuple([one for one in ask(state, DEVICES, Empty(), DeviceRoll).devices if one.hub_id == hub_id]),
+        incidents=tuple(
+            [one for one in ask(state, INCIDENTS, Empty(), IncidentList).incidents if one.hub_id == hub_id]
+        ),
+    )
+    if json:
+        as_json(sheet)
+        return
+    access = sheet.access
+    facts = (
+        ("link", f"{'online' if known.online else 'offline'}, last seen {utc(known.last_seen_ms)}"),
+        ("access", f"{access.access.value}, since {utc(access.enrolled_at_ms)}" if access else "not enrolled"),
+        ("certificate ends", utc(access.certificate_ends_ms) if access else "–"),
+        ("use", known.state),
+        ("software", known.agent_version or "–"),
+        ("plan", "–" if known.plan_version is None else str(known.plan_version)),
+    )
+    table((hub_id, ""), facts, "")
+    say("")
+    device_rows = [(one.device_id, one.profile or "–", one.patient_id or "nobody's") for one in sheet.devices]
+    table(("device", "profile", "patient"), device_rows, "It has shown no device yet.")
+    for one in sheet.incidents:
+        say(f"\nIncident {one.incident_id}: {'. '.join(INCIDENT_WORDS[one.kind])}")
 
 
 @hub.command("suspend")

@@ -1,6 +1,8 @@
 """`bedside-cloud fleet` and `audit` from the terminal, on a whole cloud."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from tests.support.cloud import RunningCloud, bedside_cloud, running_cloud
 from bedside_cloud.supervisor.state import State
 
 pytestmark = pytest.mark.journey
+
+AGENT = Path(sys.executable).with_name("bedside-agent")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,25 @@ def test_labels_for_a_box_of_hubs(cloud: RunningCloud, tmp_path: Path) -> None:
     tickets = json.loads(done(cloud, *new, "--json"))["claims"]
     assert [one["hub_id"] for one in tickets][:2] == ["ward-007", "ward-008"]
     assert "leave --serial out" in refused(cloud, *new, "--serial", "1000", code=2)
+
+
+def test_a_hub_is_shown_with_all_that_is_known_of_it(cloud: RunningCloud, tmp_path: Path) -> None:
+    assert "There is no hub hub-70" in refused(cloud, "fleet", "hub", "show", "hub-70")
+    ticket = json.loads(done(cloud, "fleet", "claim", "new", "--hub-id", "hub-70", "--json"))
+    enrolling = [AGENT, "init", "--claim", ticket["text"], "--state", str(tmp_path / "hub")]
+    subprocess.run(enrolling, check=True, capture_output=True, timeout=60)
+    with psycopg.connect(State.open(cloud.state).postgres.dsn()) as connection:
+        connection.execute(
+            "INSERT INTO identity.incidents (hub_id, kind, first_at, last_at, times)"
+            " VALUES ('hub-70', 'claim_used_again', now(), now(), 1)"
+        )
+    said = done(cloud, "fleet", "hub", "show", "hub-70")
+    assert "active, since 20" in said
+    assert "It has shown no device yet." in said
+    assert "a claim that was used came again" in said
+    sheet = json.loads(done(cloud, "fleet", "hub", "show", "hub-70", "--json"))
+    assert (sheet["hub"]["hub_id"], sheet["access"]["access"], sheet["devices"]) == ("hub-70", "active", [])
+    done(cloud, "fleet", "incident", "settle", str(sheet["incidents"][0]["incident_id"]))
 
 
 def test_incidents_are_listed_and_settled(cloud: RunningCloud) -> None:
