@@ -276,6 +276,22 @@ def test_a_meters_clock_is_measured_before_its_first_result_which_is_dated_by_it
     assert Talk(profile, side, local=None).hold().clocks == []
 
 
+def test_a_refusal_of_the_clock_is_not_taken_for_a_clock_of_1970() -> None:
+    side, members = filled(onetouch_ultraeasy.PROFILE, 2)
+
+    def refused(_number: int, answer: bytes) -> bytes:
+        said = b""
+        while answer:
+            raw, answer = answer[: answer[1]], answer[answer[1] :]
+            frame = LinkFrame.from_bytes(raw)
+            is_clock = frame.message[:2] == b"\x05\x06" and len(frame.message) == 6
+            said += LinkFrame(b"\x05\x07", frame.control).to_bytes() if is_clock else raw
+        return said
+
+    talk = Talk(onetouch_ultraeasy.PROFILE, side, spoil=refused).hold()
+    assert (talk.clocks, len(talk.told), len(members)) == ([], 2, 2)
+
+
 def test_a_contour_is_answered_from_its_enquiry_on_and_its_headings_clock_is_measured() -> None:
     talk = bayer_contour.converse()
     now = Moment(1000.0, NOON)

@@ -145,7 +145,7 @@ def _script(now: Now) -> Script:
         yield Finish(AWAY_SECONDS)
         return
     clock = yield from _asked(ASK_CLOCK, 0)
-    if clock is not None:
+    if clock is not None and clock.message.startswith(_ANSWER) and len(clock.message) == len(_ANSWER) + 4:
         seconds = int.from_bytes(clock.message[len(_ANSWER) :], "little")
         yield from clock_measured(_EPOCH + timedelta(seconds=seconds), now())
     answer = yield from _asked(ASK_RECORD + RECORD_COUNT.to_bytes(2, "little"), 1)
