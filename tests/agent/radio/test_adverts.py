@@ -116,6 +116,8 @@ async def test_the_same_weighing_in_other_words_is_taken_once_and_the_next_one_t
         )
         await until(lambda: len(shelf.measurements) == 2)
         assert [one.value for one in shelf.measurements] == [81.5, 81.5]
+        times = [one.device_time for one in shelf.measurements]
+        assert times == (["2026-03-01T07:00:00", "2026-03-01T07:05:00"] if year == "2026" else [None, None])
         await asyncio.sleep(0.3)
         assert len(shelf.measurements) == 2
 
