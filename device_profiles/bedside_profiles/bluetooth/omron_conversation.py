@@ -132,7 +132,8 @@ class OmronConversation(MemoryConversation):
             return ()
         if command == PROGRAM_KEY:
             key = self._key = self._key or self._new_key(KEY_BYTES)
-            # Before the cuff has it: a key that is only in the cuff could never be used again.
+            # Before the cuff has it, so that a link that is lost now costs nothing. The disk may have it a moment
+            # later: when the power goes in between, the cuff is given another one in its pairing mode.
             return Remember(_KEY_WORD + key.hex()), *self._ask_to_unlock(KEY, key, now)
         if command == KEY:
             # In its pairing mode a cuff tells no records: a session, begun and ended, is what makes it know the hub.

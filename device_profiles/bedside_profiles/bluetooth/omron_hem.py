@@ -4,9 +4,8 @@ Older cuffs spread a frame (`omron_frame`) in pieces of 16 bytes over four chara
 joined in the order of the channels and cut to the length.
 
 What the blocks hold is `omron_record`'s, where they lie `omron_memory`'s, how they are asked for
-`omron_conversation`'s. Each order of the records is a profile of its
-own, for captures; a cuff that says its model is understood by that. A cuff whose model is not known gives frames and no
-value.
+`omron_conversation`'s. Each order of the records is a profile of its own, for captures; a cuff that says its model is
+understood by that. A cuff whose model is not known gives frames and no value.
 """
 
 from collections.abc import Callable, Sequence
