@@ -282,8 +282,9 @@ def _script(kind: Kind, now: Now) -> Script:
         yield Finish(REST_SECONDS)
         return
     # Before the results: they are dated by it. It is set after them, since their stamps are the old clock's.
-    if (answer := (yield _ask(_CLOCK))) is not None:
-        yield from clock_measured(_shown(answer), now())
+    clock = yield _ask(_CLOCK)
+    measured = () if clock is None else clock_measured(_shown(clock), now())
+    yield from measured
     answer = yield _ask(_COUNT)
     count = 0 if answer is None else int.from_bytes(answer[2:4], "little")
     complete = answer is not None
@@ -295,8 +296,8 @@ def _script(kind: Kind, now: Now) -> Script:
         yield Trouble("it stopped answering before all its results were read")
         yield Finish(AWAY_SECONDS)
         return
-    if kind is not Kind.GLUCOSE:
-        yield from _set_clock(now)
+    if measured and kind is not Kind.GLUCOSE:
+        yield from _set_clock(measured[0].offset_seconds, now)
     yield Finish(REST_SECONDS)
 
 
@@ -309,19 +310,15 @@ def _result(place: int) -> Generator[Said, bytes | None, bool]:
     return False
 
 
-def _set_clock(now: Now) -> Script:
+def _set_clock(ahead: float | None, now: Now) -> Script:
     """Where it is wrong."""
-    answer = yield _ask(_CLOCK)
     local = now().local
-    if answer is None or local is None:
-        return
-    ahead = _ahead_seconds(answer, local)
-    if ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS:
+    if local is None or (ahead is not None and abs(ahead) <= _MOST_CLOCK_ERROR_SECONDS):
         return
     yield _ask(_SET_CLOCK, encode_moment(local))
     answer = yield _ask(_CLOCK)
-    left = None if answer is None else _ahead_seconds(answer, local)
-    is_set = left is not None and abs(left) <= _MOST_CLOCK_ERROR_SECONDS
+    shown = None if answer is None else _shown(answer)
+    is_set = shown is not None and abs((shown - local).total_seconds()) <= _MOST_CLOCK_ERROR_SECONDS
     yield ClockMeasured(ahead, is_set=is_set)
     if not is_set:
         yield Trouble("its clock stays wrong after it was set")
@@ -332,11 +329,6 @@ def _shown(answer: bytes) -> datetime | None:
         return decode_moment(TaiDocFrame.from_bytes(answer).data)
     except ValueError:
         return None
-
-
-def _ahead_seconds(answer: bytes, local: datetime) -> float | None:
-    shown = _shown(answer)
-    return None if shown is None else (shown - local).total_seconds()
 
 
 def _stored(first: Measurement, data: bytes) -> bytes:
