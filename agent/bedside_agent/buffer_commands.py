@@ -42,6 +42,7 @@ class Lane(StrEnum):
     ALARMS = "alarms"
     READINGS = "readings"
     EVENTS = "events"
+    WAVEFORMS = "waveforms"
 
 
 class Form(StrEnum):

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bedside_agent import decode_command, health, settings
 from bedside_agent.buffer.substitute import memory_for
-from bedside_agent.collect.devices import DeviceEntry
+from bedside_agent.collect.devices import ON, DeviceEntry
 from bedside_agent.device_search import kind_text, plugged_in, plugged_table, search
 from bedside_agent.device_settings import remove_device
 from bedside_agent.errors import AgentError
@@ -103,6 +103,7 @@ def device_add(
     passkey: Annotated[str | None, typer.Option(help="The six digits of a device that asks for them.")] = None,
     user_index: Annotated[str | None, typer.Option(help="Whose readings of a scale, by its number.")] = None,
     consent_code: Annotated[str | None, typer.Option(help="The code that was set at the scale for this user.")] = None,
+    waveform: Annotated[bool, typer.Option("--waveform", help="Keep a strap's electrocardiogram too.")] = False,
     seconds: Annotated[float, typer.Option(min=0, max=55, help="How long to look for it and to wait for it.")] = 20,
     state: State = STATE,
     as_json: Json = False,
@@ -123,6 +124,7 @@ def device_add(
         consent_code,
         usb_id=usb_id,
         passkey=passkey,
+        waveform=ON if waveform else None,
     )
     there = {one.device_id: one for one in settings.load(state).device}
     if device_id in there and entry == DeviceEntry(device_id, profile):

@@ -13,7 +13,9 @@ from bedside_agent.dating import DeviceClock, dated, local_to_utc_ms
 from bedside_agent.seen import Seen
 from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Attribution, Measurement, Reading
+from bedside_profiles.waveforms import Segment
 from bedside_profiles.wire.events import Event, EventField
+from bedside_profiles.wire.waveform import Waveform
 
 LASTING_SECONDS = 30.0
 """How long after a test a technician's finger may still be in the sensor."""
@@ -43,6 +45,26 @@ class Intake:
         readings, self._newest = self._store.append_readings(drafts, known)
         self._keeper.observe(readings, heard_at)
         await self._store.room()
+
+    def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
+        """Keep a piece of a waveform. It was taken until now: devices send it as they sample it."""
+        taken_ms = heard_at.utc_ms - round((len(segment.samples) - 1) * 1000 / segment.rate_hz)
+        is_doubtful = device_id in self._quarantined
+        self._store.append_waveform(
+            Waveform(
+                seq=1,
+                device_id=device_id,
+                signal=segment.signal,
+                rate_hz=segment.rate_hz,
+                samples=segment.samples,
+                taken_at_ms=max(0, taken_ms),
+                boot_id=heard_at.boot_id,
+                monotonic_ms=heard_at.monotonic_ms,
+                clock_quality=heard_at.quality,
+                device_time=segment.device_time,
+                attribution=Attribution.QUARANTINED if is_doubtful else Attribution.ASSIGNED,
+            )
+        )
 
     def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
         """What the device stamps from now on is dated by this."""

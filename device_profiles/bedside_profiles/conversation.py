@@ -21,12 +21,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the hub knows of the device when a connection begins: the `position` that was last remembered, and who of a
-    scale's users is read, with the consent code that somebody once set at the scale."""
+    """What the hub knows of the device when a connection begins: the `position` that was last remembered, who of a
+    scale's users is read, with the consent code that somebody once set at the scale, and whether its waveform is
+    wanted beside its readings."""
 
     position: str | None = None
     user_index: int | None = None
     consent_code: int | None = None
+    wants_waveform: bool = False
 
 
 @dataclass(frozen=True, slots=True)

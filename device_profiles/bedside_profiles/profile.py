@@ -13,6 +13,7 @@ from bedside_profiles.bounds import Name
 from bedside_profiles.conversation import Converse, ConverseKnowing
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.readings import Measurement, Metric
+from bedside_profiles.waveforms import Segment, Signal
 
 
 class NoReading(StrEnum):
@@ -57,11 +58,12 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One well formed frame. Without `measurements`, `withheld` or `facts` tell what it was instead."""
+    """One well formed frame. Without `measurements`, the others tell what it was instead."""
 
     measurements: tuple[Measurement, ...] = ()
     withheld: tuple[Withheld, ...] = ()
     facts: tuple[Fact, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 class Transfer(StrEnum):
@@ -132,7 +134,8 @@ class BleProfile:
     the characteristics that a hub writes to, and `decode_command` says what a hub's frame means. `also_services` are
     services of other models that have the same characteristics. `converse` begins what a hub says to the device; None
     for one that speaks by itself. `reads_first` are read before anything is subscribed to, where the device has them,
-    and handed to the listener, which needs them to understand the rest.
+    and handed to the listener, which needs them to understand the rest. `signals` are the waveforms that it samples
+    where they are wanted.
     """
 
     name: Name
@@ -148,6 +151,7 @@ class BleProfile:
     also_services: tuple[str, ...] = ()
     converse: ConverseKnowing | None = None
     reads_first: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

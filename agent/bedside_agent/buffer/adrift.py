@@ -6,7 +6,8 @@ when the hub stops before the disk has taken them.
 
 import asyncio
 
-from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.ranges import Range
 from bedside_profiles.wire.topics import UpLane
 

@@ -1,4 +1,4 @@
-"""A row of the store: readings that were committed together, or one alarm, event or gap, with the store of its birth.
+"""A row of the store: readings that were committed together, or one other item, with the store of its birth.
 
 A row explains itself (store, sequences, devices): one that is found on a page of a destroyed file can still be sent.
 It begins with its kind, then 16 bytes of store id. Its sequences follow one another without a hole, so that a row is
@@ -8,6 +8,7 @@ found by the first of them. What stands on disk is this, sealed (`sealing.py`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.ranges import Range
 from bedside_agent.buffer.rows import (
     pack_reading,
@@ -17,18 +18,19 @@ from bedside_agent.buffer.rows import (
     unpack_row,
     write_number,
 )
+from bedside_agent.buffer.waves import pack_waveform, unpack_waveform
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap, GapReason
 from bedside_profiles.wire.topics import UpLane
-
-Item = Reading | Alarm | Event | Gap
+from bedside_profiles.wire.waveform import Waveform
 
 READINGS = 3
 ALARM = 4
 EVENT = 5
 GAP = 6
+WAVEFORM = 7
 
 MOST_BYTES = 820
 """Of one row's readings: two sealed rows fill a page of 2 KB, and damage to a row costs no more than this."""
@@ -144,7 +146,7 @@ class _Run:
         return row
 
 
-def _pack_one(store: bytes, item: Alarm | Event | Gap) -> bytes:
+def _pack_one(store: bytes, item: Alarm | Event | Waveform | Gap) -> bytes:
     if isinstance(item, Gap):
         body = bytearray([GAP]) + store
         times = (item.first_taken_at_ms or 0, item.last_taken_at_ms or 0)
@@ -152,6 +154,8 @@ def _pack_one(store: bytes, item: Alarm | Event | Gap) -> bytes:
         for number in (item.first_seq, item.last_seq - item.first_seq, item.count, reason, *times):
             write_number(body, number)
         return bytes(body)
+    if isinstance(item, Waveform):
+        return bytes([WAVEFORM]) + store + pack_waveform(item)
     return bytes([ALARM if isinstance(item, Alarm) else EVENT]) + store + pack_row(item)
 
 
@@ -171,6 +175,8 @@ def _unpack(seq: int, kind: int, body: bytes) -> tuple[Item, ...]:
         return (unpack_row(Alarm, seq, body),)
     if kind == EVENT:
         return (unpack_row(Event, seq, body),)
+    if kind == WAVEFORM:
+        return (unpack_waveform(seq, body),)
     raise ValueError("another kind of row")
 
 

@@ -8,8 +8,12 @@ from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
-LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
+Item = Reading | Alarm | Event | Waveform | Gap
+"""What a lane holds."""
+
+LANES = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS, UpLane.WAVEFORMS)
 """The lanes that the store keeps, in the order in which they are sent."""
 
 STORE_STEP = 2**40
@@ -49,21 +53,27 @@ class Kept:
 class Group:
     """What one transaction writes. All items carry their sequences; a state of None is removed.
 
-    `readings` hold gaps where the disk took nothing for so long that memory was short. `forget_settled_at` drops what
-    receipts said before; it is the hub's running time then.
+    `readings` and `waveforms` hold gaps where the disk took nothing for so long that memory was short.
+    `forget_settled_at` drops what receipts said before; it is the hub's running time then.
     """
 
     readings: list[Reading | Gap] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    waveforms: list[Waveform | Gap] = field(default_factory=list)
     state: dict[str, bytes | None] = field(default_factory=dict)
     settled: dict[tuple[int, UpLane], Ranges] = field(default_factory=dict)
     marks: dict[UpLane, Mark] = field(default_factory=dict)
     forget_settled_at: int | None = None
 
-    def by_lane(self) -> dict[UpLane, Sequence[Reading | Gap] | Sequence[Alarm] | Sequence[Event]]:
+    def by_lane(self) -> dict[UpLane, Sequence[Item]]:
         """The items, each lane's in their order."""
-        return {UpLane.READINGS: self.readings, UpLane.ALARMS: self.alarms, UpLane.EVENTS: self.events}
+        return {
+            UpLane.READINGS: self.readings,
+            UpLane.ALARMS: self.alarms,
+            UpLane.EVENTS: self.events,
+            UpLane.WAVEFORMS: self.waveforms,
+        }
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
@@ -71,6 +81,7 @@ class Group:
             self.readings
             or self.alarms
             or self.events
+            or self.waveforms
             or self.state
             or self.settled
             or self.marks

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bedside_agent.buffer import retention, salvage
-from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Kept
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Item, Kept
 from bedside_agent.buffer.key_file import open_keyring, seal_open_file
 from bedside_agent.buffer.lock import lock
 from bedside_agent.buffer.migrating import check_schema, migrate

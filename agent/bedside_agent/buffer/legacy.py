@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from bedside_agent.buffer.bundles import Item, pack_items
-from bedside_agent.buffer.contents import STORE_STEP
+from bedside_agent.buffer.bundles import pack_items
+from bedside_agent.buffer.contents import STORE_STEP, Item
 from bedside_agent.buffer.rows import unpack_reading, unpack_row
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.alarm import Alarm

@@ -1,16 +1,19 @@
 """Bringing an older store's file to today's schema, one migration a transaction; a newer one is refused."""
 
 from bedside_agent.buffer.bundles import about
-from bedside_agent.buffer.contents import LANES, STORE_STEP
+from bedside_agent.buffer.contents import STORE_STEP
 from bedside_agent.buffer.legacy import convert
 from bedside_agent.buffer.queries import migrations
 from bedside_agent.buffer.sealing import Keyring
 from bedside_agent.buffer.sqlite_file import SqliteFile, statements
 from bedside_agent.errors import NewerStoreError
+from bedside_profiles.wire.topics import UpLane
 
 APPLICATION_ID = 0x42454453
 SEALED_SCHEMA = 2
 CONVERTED_ROWS = 5_000
+UNSEALED = (UpLane.ALARMS, UpLane.READINGS, UpLane.EVENTS)
+"""The lanes of schema 1."""
 
 
 def check_schema(file: SqliteFile) -> None:
@@ -53,7 +56,7 @@ def _seal_all(file: SqliteFile, keyring: Keyring) -> None:
     """Write every row of schema 1 anew, inside the migration's transaction."""
     names: dict[int, str] = dict(file.execute("SELECT number, name FROM names"))
     stores: dict[int, str] = dict(file.execute("SELECT number, store_id FROM stores"))
-    for lane in LANES:
+    for lane in UNSEALED:
         for number in stores:
             at, end = number * STORE_STEP - 1, (number + 1) * STORE_STEP
             while True:

@@ -9,9 +9,13 @@ from bedside_agent.buffer.retention import gap_for, joined, thin
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap
+from bedside_profiles.wire.waveform import Waveform
 
 MOST_PENDING = 20_000
 """Readings that may wait for the disk: minutes at any plausible rate, a few MB of memory."""
+
+MOST_WAVEFORMS = 500
+"""Pieces that may wait for a disk that takes nothing: minutes of one device's, about 2 MB of memory."""
 
 BUSY_ROWS_A_SECOND = 8.0
 BUSY_STRETCH = 5.0
@@ -53,6 +57,11 @@ class Pending:
     def add_event(self, event: Event) -> "asyncio.Future[None]":
         """An event for the next group."""
         self._group.events.append(event)
+        return self._grouped()
+
+    def add_waveform(self, waveform: Waveform) -> "asyncio.Future[None]":
+        """A piece of a waveform for the next group."""
+        self._group.waveforms.append(waveform)
         return self._grouped()
 
     def add_state(self, values: Mapping[str, bytes | None]) -> "asyncio.Future[None]":
@@ -115,6 +124,7 @@ class Pending:
 
         What goes leaves a gap. Only while the disk takes nothing: the rules must hear the next reading all the same.
         """
+        self._group.waveforms = _newest_waveforms(self._group.waveforms)
         readings = [one for one in self._group.readings if isinstance(one, Reading)]
         if len(readings) < MOST_PENDING:
             return
@@ -151,3 +161,10 @@ class Pending:
 
     def _future(self) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().create_future()
+
+
+def _newest_waveforms(items: Sequence[Waveform | Gap]) -> list[Waveform | Gap]:
+    stay = [one for one in items if isinstance(one, Waveform)][-MOST_WAVEFORMS:]
+    oldest = stay[0].seq if stay else 0
+    kept = [gap_for(one) if isinstance(one, Waveform) and one.seq < oldest else one for one in items]
+    return [one for one in joined(kept) if isinstance(one, Waveform | Gap)]

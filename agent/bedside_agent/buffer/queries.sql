@@ -20,6 +20,9 @@ INSERT INTO alarms (item, payload) VALUES (?, ?);
 -- name: add_events
 INSERT INTO events (item, payload) VALUES (?, ?);
 
+-- name: add_waveforms
+INSERT INTO waveforms (item, payload) VALUES (?, ?);
+
 -- name: fetch_readings
 SELECT item, payload FROM readings
 WHERE item BETWEEN coalesce((SELECT max(item) FROM readings WHERE item BETWEEN :base AND :first), :first) AND :last
@@ -35,6 +38,11 @@ SELECT item, payload FROM events
 WHERE item BETWEEN coalesce((SELECT max(item) FROM events WHERE item BETWEEN :base AND :first), :first) AND :last
 ORDER BY item;
 
+-- name: fetch_waveforms
+SELECT item, payload FROM waveforms
+WHERE item BETWEEN coalesce((SELECT max(item) FROM waveforms WHERE item BETWEEN :base AND :first), :first) AND :last
+ORDER BY item;
+
 -- name: first_readings
 SELECT item FROM readings WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
 
@@ -43,6 +51,9 @@ SELECT item FROM alarms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 
 
 -- name: first_events
 SELECT item FROM events WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
+
+-- name: first_waveforms
+SELECT item FROM waveforms WHERE item BETWEEN :first AND :last ORDER BY item LIMIT 1;
 
 -- name: last_readings
 SELECT item, payload FROM readings WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
@@ -53,6 +64,9 @@ SELECT item, payload FROM alarms WHERE item BETWEEN :first AND :last ORDER BY it
 -- name: last_events
 SELECT item, payload FROM events WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
 
+-- name: last_waveforms
+SELECT item, payload FROM waveforms WHERE item BETWEEN :first AND :last ORDER BY item DESC LIMIT 1;
+
 -- name: delete_readings
 DELETE FROM readings WHERE item = ?;
 
@@ -61,6 +75,9 @@ DELETE FROM alarms WHERE item = ?;
 
 -- name: delete_events
 DELETE FROM events WHERE item = ?;
+
+-- name: delete_waveforms
+DELETE FROM waveforms WHERE item = ?;
 
 -- name: settled
 SELECT first_seq, last_seq FROM settled WHERE store = :store AND lane = :lane ORDER BY first_seq;
@@ -113,6 +130,9 @@ SELECT item, payload FROM alarms WHERE item > :item ORDER BY item LIMIT :rows;
 -- name: walk_events
 SELECT item, payload FROM events WHERE item > :item ORDER BY item LIMIT :rows;
 
+-- name: walk_waveforms
+SELECT item, payload FROM waveforms WHERE item > :item ORDER BY item LIMIT :rows;
+
 -- name: salvage_state
 INSERT INTO state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
 
@@ -147,8 +167,14 @@ SELECT item, payload FROM alarms WHERE item > 0 ORDER BY item DESC LIMIT :rows;
 -- name: oldest_events
 SELECT item, payload FROM events WHERE item > 0 ORDER BY item LIMIT :rows;
 
+-- name: oldest_waveforms
+SELECT item, payload FROM waveforms WHERE item > 0 ORDER BY item LIMIT :rows;
+
 -- name: newest_events
 SELECT item, payload FROM events WHERE item > 0 ORDER BY item DESC LIMIT :rows;
+
+-- name: newest_waveforms
+SELECT item, payload FROM waveforms WHERE item > 0 ORDER BY item DESC LIMIT :rows;
 
 -- name: count_readings
 SELECT count(*) FROM readings;
@@ -158,3 +184,5 @@ SELECT count(*) FROM alarms;
 
 -- name: count_events
 SELECT count(*) FROM events;
+-- name: count_waveforms
+SELECT count(*) FROM waveforms;

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
-from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Item
 from bedside_profiles.readings import METRICS, Attribution, Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
 COLUMNS = ("lane", "store_id", "first_seq", "last_seq", "at_utc", "device_id", "what", "value", "unit", "details")
 
@@ -33,9 +35,14 @@ def record(lane: UpLane, store_id: str, item: Item | None, seq: int = 0) -> Reco
     found |= {"at_utc": _utc(at_ms(item)), "device_id": fields.get("device_id")}
     if isinstance(item, Gap):
         return found | {"what": "gap", "value": item.count, "details": {"reason": item.reason.value}}
+    if isinstance(item, Waveform):
+        samples = fields.pop("samples")
+        found["value"], found["unit"] = len(samples), "samples"
     found["details"] = {name: value for name, value in fields.items() if name not in _SHOWN}
     if isinstance(item, Reading):
         return found | {"what": item.metric.value, "value": item.value, "unit": METRICS[item.metric].unit}
+    if isinstance(item, Waveform):
+        return found | {"what": item.signal.value}
     return found | {"what": item.condition if isinstance(item, Alarm) else item.kind}
 
 
@@ -64,7 +71,7 @@ def glance(one: Mapping[str, object]) -> tuple[str, str, str, str]:
 
 def at_ms(item: Item) -> int | None:
     """When it was, UTC milliseconds."""
-    if isinstance(item, Reading):
+    if isinstance(item, Reading | Waveform):
         return item.taken_at_ms
     return item.at_ms if isinstance(item, Alarm | Event) else item.last_taken_at_ms
 

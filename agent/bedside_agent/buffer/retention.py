@@ -3,9 +3,9 @@
 While there is room: items that a receipt covers and that are old enough. Age is the hub's own running time, so that a
 wrong wall clock can neither delete too early nor keep for ever; time during which the hub was off does not count.
 
-When the disk is full, class by class until there is room: what the cloud holds goes first, then continuous readings
-are thinned, oldest first, then the oldest readings go, then the oldest events. Alarms never go. The hub keeps no
-waveforms yet: they would go before anything is thinned. Each item that goes without a receipt leaves a gap that is
+When the disk is full, class by class until there is room: what the cloud holds goes first, then the oldest waveforms,
+then continuous readings are thinned, oldest first, then the oldest readings go, then the oldest events. Alarms never
+go. Each item that goes without a receipt leaves a gap that is
 delivered in its place.
 
 Thinning keeps, of each device, metric and minute, the lowest reading, the highest, and the one nearest to the mean:
@@ -17,13 +17,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.ranges import Ranges, intersect, normalise
 from bedside_profiles.readings import Modality, Reading
 from bedside_profiles.wire.events import Event, Gap, GapReason
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
-EXPENDABLE = (UpLane.READINGS, UpLane.EVENTS)
+EXPENDABLE = (UpLane.WAVEFORMS, UpLane.READINGS, UpLane.EVENTS)
 """The lanes from which something may go, first to last. Alarms are not among them."""
 
 LOW_BYTES = 2**20
@@ -98,8 +100,8 @@ def is_fresh(item: Item, boot_id: str, monotonic_ms: int) -> bool:
 
 
 def gap_for(item: Item) -> Item:
-    """What is left of a reading or an event that goes; alarms and gaps stay as they are."""
-    if isinstance(item, Reading):
+    """What is left of a reading, an event or a waveform that goes; alarms and gaps stay as they are."""
+    if isinstance(item, Reading | Waveform):
         return Gap(item.seq, item.seq, 1, GapReason.DISK_FULL, item.taken_at_ms, item.taken_at_ms)
     if isinstance(item, Event):
         return Gap(item.seq, item.seq, 1, GapReason.DISK_FULL, item.at_ms, item.at_ms)

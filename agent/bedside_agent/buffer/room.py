@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from bedside_agent.buffer import retention
-from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.ranges import NOTHING, Ranges, normalise, subtract, union
 from bedside_agent.buffer.shelf import Shelf
@@ -41,7 +42,12 @@ class RoomMaker:
             return shelves[0], NOTHING
         rising = sorted(shelves, key=lambda shelf: shelf.number)
         by_lane = {lane: [shelf for shelf in rising if shelf.lane is lane] for lane in retention.EXPENDABLE}
-        return self._let_stored_go(by_lane) or self._thin(by_lane[UpLane.READINGS], now) or self._drop(by_lane)
+        return (
+            self._let_stored_go(by_lane)
+            or self._drop(by_lane[UpLane.WAVEFORMS])
+            or self._thin(by_lane[UpLane.READINGS], now)
+            or self._drop([shelf for lane in retention.EXPENDABLE for shelf in by_lane[lane]])
+        )
 
     def _let_stored_go(self, by_lane: Mapping[UpLane, Sequence[Shelf]]) -> tuple[Shelf, Ranges] | None:
         for lane in retention.EXPENDABLE:
@@ -76,17 +82,16 @@ class RoomMaker:
             return shelf, self._put(shelf, rows, new, mark)
         return None
 
-    def _drop(self, by_lane: Mapping[UpLane, Sequence[Shelf]]) -> tuple[Shelf, Ranges] | None:
-        for lane in retention.EXPENDABLE:
-            for shelf in by_lane[lane]:
-                for rows in self._stretches(shelf):
-                    items = retention.unsettled(_items(rows, shelf), shelf.settled)
-                    new = retention.joined(retention.gap_for(item) for item in items)
-                    if len(new) < len(rows) or new != tuple(items):
-                        if new:
-                            # The next stretch begins with this gap, so that what goes then makes it longer.
-                            self._dropped[shelf.number, lane] = span(new[-1])[0]
-                        return shelf, self._put(shelf, rows, new, {})
+    def _drop(self, shelves: Sequence[Shelf]) -> tuple[Shelf, Ranges] | None:
+        for shelf in shelves:
+            for rows in self._stretches(shelf):
+                items = retention.unsettled(_items(rows, shelf), shelf.settled)
+                new = retention.joined(retention.gap_for(item) for item in items)
+                if len(new) < len(rows) or new != tuple(items):
+                    if new:
+                        # The next stretch begins with this gap, so that what goes then makes it longer.
+                        self._dropped[shelf.number, shelf.lane] = span(new[-1])[0]
+                    return shelf, self._put(shelf, rows, new, {})
         return None
 
     def _stretches(self, shelf: Shelf) -> Iterator[tuple[Stored, ...]]:

@@ -91,7 +91,7 @@ def pack_reading(reading: Reading, number_of: Callable[[str], int]) -> bytes:
         hundredths = round(reading.value * 100) if abs(reading.value) < _HUNDREDTHS_LIMIT else None
         if hundredths is not None and hundredths / 100 == reading.value:
             has |= _HAS_HUNDREDTHS
-            _write_signed(tail, hundredths)
+            write_signed(tail, hundredths)
         else:
             has |= _HAS_DOUBLE
             tail += _DOUBLE.pack(reading.value)
@@ -105,10 +105,10 @@ def pack_reading(reading: Reading, number_of: Callable[[str], int]) -> bytes:
         tail += text
     if reading.device_user is not None:
         has |= _HAS_DEVICE_USER
-        _write_signed(tail, reading.device_user)
+        write_signed(tail, reading.device_user)
     if reading.group is not None:
         has |= _HAS_GROUP
-        _write_signed(tail, reading.seq - reading.group)
+        write_signed(tail, reading.seq - reading.group)
     # Its second bit came later than its neighbours.
     clock = CLOCK_QUALITIES.index(reading.clock_quality)
     small = (
@@ -148,7 +148,7 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
     device_user: int | None = None
     group: int | None = None
     if has & _HAS_HUNDREDTHS:
-        hundredths, at = _read_signed(payload, at)
+        hundredths, at = read_signed(payload, at)
         value = hundredths / 100
     elif has & _HAS_DOUBLE:
         (value,) = _DOUBLE.unpack_from(payload, at)
@@ -161,9 +161,9 @@ def _unpack_reading(seq: int, payload: bytes, names: Mapping[int, str]) -> Readi
         device_time = payload[at : at + length].decode()
         at += length
     if has & _HAS_DEVICE_USER:
-        device_user, at = _read_signed(payload, at)
+        device_user, at = read_signed(payload, at)
     if has & _HAS_GROUP:
-        behind, at = _read_signed(payload, at)
+        behind, at = read_signed(payload, at)
         group = seq - behind
     if at != len(payload):
         raise ValueError("another length")
@@ -214,7 +214,8 @@ def write_number(target: bytearray, number: int) -> None:
     target.append(number)
 
 
-def _write_signed(target: bytearray, number: int) -> None:
+def write_signed(target: bytearray, number: int) -> None:
+    """Append a number that may be negative: small ones of both signs are short."""
     write_number(target, number << 1 if number >= 0 else (-number << 1) - 1)
 
 
@@ -230,6 +231,7 @@ def read_number(payload: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _read_signed(payload: bytes, at: int) -> tuple[int, int]:
+def read_signed(payload: bytes, at: int) -> tuple[int, int]:
+    """See `read_number`, of one that `write_signed` wrote."""
     number, at = read_number(payload, at)
     return (number >> 1 if not number & 1 else -((number + 1) >> 1)), at

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from bedside_agent.buffer import retention, substitute
 from bedside_agent.buffer.adrift import OVERDUE_SECONDS, Adrift
-from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import LANES, Damaged, Group
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import LANES, Damaged, Group, Item
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.holdings import Holdings
 from bedside_agent.buffer.pending import Pending
@@ -30,6 +30,7 @@ from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, EventField, Gap, GapReason
 from bedside_profiles.wire.receipt import Receipt
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +184,10 @@ class Store:
         if self._is_failing_told:
             self._set_adrift(UpLane.EVENTS, event)
         return event, future
+
+    def append_waveform(self, draft: Waveform) -> asyncio.Future[None]:
+        """Keep a piece of a waveform; it is committed with the next group."""
+        return self._pending.add_waveform(replace(draft, seq=self._take(UpLane.WAVEFORMS)))
 
     def put_state(self, values: Mapping[str, bytes | None]) -> asyncio.Future[None]:
         """Keep named values (None removes one), committed with the next group. `state` shows them at once."""

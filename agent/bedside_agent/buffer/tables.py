@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bedside_agent.buffer.bundles import Bundle, Item, about, pack_items, reach, unpack
-from bedside_agent.buffer.contents import LANES, STORE_STEP, Kept, Mark
+from bedside_agent.buffer.bundles import Bundle, about, pack_items, reach, unpack
+from bedside_agent.buffer.contents import LANES, STORE_STEP, Item, Kept, Mark
 from bedside_agent.buffer.ranges import Range, Ranges
 from bedside_agent.buffer.sealing import Keyring
 from bedside_agent.buffer.sqlite_file import SqliteFile

@@ -134,8 +134,10 @@ class Collector:
         return _Line(profile.framer()) if isinstance(profile, SerialProfile) else profile.listen()
 
     def _keep(self, decoded: Decoded) -> None:
+        for segment in decoded.segments:
+            self._sink.waveform(self._device_id, segment, self._clock.now())
         if not decoded.measurements:
-            self.counts.without_reading += 1
+            self.counts.without_reading += not decoded.segments
             if any(one.reason is NoReading.SENSOR_OFF for one in decoded.withheld):
                 self._sink.sensor_off(self._device_id, self._clock.now())
             return

@@ -8,12 +8,14 @@ from bedside_agent.radio.central import Pairing
 from bedside_agent.serial.place import Place, at_path
 from bedside_agent.serial.usb import UsbId, at_usb_id
 from bedside_profiles.catalogue import profile_named
+from bedside_profiles.conversation import Known
 from bedside_profiles.profile import AdvertProfile, BleProfile, Profile, SerialProfile
 
 _BIND_KEY = re.compile("[0-9A-Fa-f]{32}")
 
 _PASSKEY = re.compile("[0-9]{6}")
 NEVER = "never"
+ON = "on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class DeviceEntry:
     is plugged in somewhere else.
     `bind_key` is hexadecimal: 16 bytes that decrypt the advertisements of a device that encrypts them.
     A scale that keeps readings for several people gives those of the user `user_index`, for the `consent_code` that
-    was set at the scale; it is a secret.
+    was set at the scale; it is a secret. `waveform` is `on` for a strap whose electrocardiogram is wanted.
 
     A Bluetooth device that asks for a bond gets one, with its `passkey` (six digits, printed on it or in its manual) or
     without; unless `pairing` is `never`.
@@ -51,6 +53,11 @@ class DeviceEntry:
 
     passkey: str | None = None
     pairing: str | None = None
+    waveform: str | None = None
+
+    def known(self, position: str | None) -> Known:
+        """What a conversation with the device begins with; `position` is what was last remembered of it."""
+        return Known(position, *self.consent, wants_waveform=self.waveform == ON)
 
     def radio_pairing(self) -> Pairing:
         """What the entry says of a bond."""
@@ -90,6 +97,9 @@ class DeviceEntry:
                 yield "a device that only advertises has an address and nothing else"
             if profile.needs_bind_key and self.bind_key is None:
                 yield "it encrypts what it says; give its bind_key"
+        offers = isinstance(profile, BleProfile) and profile.signals
+        if self.waveform is not None and profile is not None and not offers:
+            yield "this kind of device has no waveform"
         is_paired = self.passkey is not None or self.pairing is not None
         if is_paired and not isinstance(profile, BleProfile | None):
             yield "only a Bluetooth device that is connected is paired"
@@ -107,6 +117,9 @@ class DeviceEntry:
         for name, text, highest in (("user_index", self.user_index, 254), ("consent_code", self.consent_code, 9999)):
             if text is not None and not (text.isascii() and text.isdigit() and int(text) <= highest):
                 yield f"{name} is not a number from 0 to {highest}"
+
+        if self.waveform not in (None, ON):
+            yield "waveform is on, or is left out"
 
     def _problems_of_pairing(self) -> Iterator[str]:
         if self.passkey is not None and _PASSKEY.fullmatch(self.passkey) is None:

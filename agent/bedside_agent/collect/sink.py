@@ -5,6 +5,7 @@ from typing import Protocol
 from bedside_agent.clock import Instant
 from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
+from bedside_profiles.waveforms import Segment
 
 
 class Sink(Protocol):
@@ -16,6 +17,10 @@ class Sink(Protocol):
         It may return before they are durable. A stored record that was kept before is dropped. An error ends the
         agent: a hub that cannot keep readings must not look as if it did.
         """
+        ...
+
+    def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
+        """Keep a piece of a waveform, heard at that instant. Must not block: it may be dropped, which is counted."""
         ...
 
     def remember(self, device_id: str, position: str) -> None:

@@ -20,7 +20,7 @@ from bedside_agent.radio.slots import Slots
 from bedside_agent.serial.port import PortOpener
 from bedside_agent.serial.session import SerialSession
 from bedside_profiles.catalogue import profile_named
-from bedside_profiles.conversation import ClockMeasured, Known, Moment
+from bedside_profiles.conversation import ClockMeasured, Moment
 from bedside_profiles.errors import BedsideError
 from bedside_profiles.profile import AdvertProfile, BleProfile, SerialProfile
 from bedside_profiles.wire.status import DeviceStatus, LinkState
@@ -178,7 +178,7 @@ class Station:
             collector,
             teller,
             jitter=self._jitter,
-            known=lambda: Known(self._sink.position(entry.device_id), *entry.consent),
+            known=lambda: entry.known(self._sink.position(entry.device_id)),
             local_time=self._local_time,
             slots=self._slots,
             pairing=entry.radio_pairing(),

@@ -10,6 +10,7 @@ from bedside_agent.collect.notices import Notice, Report
 from bedside_agent.collect.sink import Sink
 from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
+from bedside_profiles.waveforms import Segment
 
 KEPT = 256
 """A technician reads the newest; a sensor that streams is not kept whole for one who does not look."""
@@ -49,6 +50,10 @@ class Watch:
         for heard in self._of(device_id):
             heard.measurements.extend(measurements)
             heard.news.set()
+
+    def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
+        """Hand it on."""
+        self._sink.waveform(device_id, segment, heard_at)
 
     def remember(self, device_id: str, position: str) -> None:
         """Hand it on."""

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import Damaged
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Damaged, Item
 from bedside_agent.buffer.ranges import Range, Ranges, normalise, of_sequences
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.batch import Batch, encode_batch, header_for
 from bedside_profiles.wire.events import Event, Gap, GapReason
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
 _unpackable = (ValueError, TypeError, OverflowError)
 
@@ -67,6 +68,7 @@ def _encode(
         alarms=tuple([item for item in whole if isinstance(item, Alarm)]),
         events=tuple([item for item in whole if isinstance(item, Event)]),
         gaps=tuple(gaps),
+        waveforms=tuple([item for item in whole if isinstance(item, Waveform)]),
     )
     try:
         return encode_batch(batch)
@@ -78,7 +80,7 @@ def _is_gap(item: Item | Damaged, is_hopeless: Callable[[int], bool]) -> bool:
     return isinstance(item, Gap | Damaged) or is_hopeless(item.seq)
 
 
-def _gap(item: Reading | Alarm | Event | Damaged) -> Gap:
+def _gap(item: Reading | Alarm | Event | Waveform | Damaged) -> Gap:
     reason = GapReason.STORE_CORRUPT if isinstance(item, Damaged) else GapReason.REJECTED_BY_STORE
     return Gap(item.seq, item.seq, 1, reason)
 

@@ -28,7 +28,7 @@ MOST_ROWS = 2048
 NO_LIMIT = 100_000_000
 """Bytes a second: more than any link that a hub has."""
 
-TIME_PATIENCE_MS = {UpLane.ALARMS: 1_000, UpLane.READINGS: 15_000, UpLane.EVENTS: 15_000}
+TIME_PATIENCE_MS = {UpLane.ALARMS: 1_000, UpLane.READINGS: 15_000, UpLane.EVENTS: 15_000, UpLane.WAVEFORMS: 15_000}
 """How long items wait, once connected, for the hub to learn the time. The cloud says it in its first answer."""
 
 
@@ -187,6 +187,7 @@ class Sender:
         order += [(shelf, live) for shelf in readings if shelf.store_id == present]
         order += [(shelf, everything) for shelf in by_lane[UpLane.EVENTS]]
         order += [(shelf, everything) for shelf in readings]
+        order += [(shelf, everything) for shelf in by_lane[UpLane.WAVEFORMS]]
         for shelf, part in order:
             if not self._may_leave(shelf.lane, now_ms) or self._time_wait_ms(shelf.lane) > 0:
                 continue

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from bedside_cloud.contracts.message import Message
 from bedside_profiles.readings import Metric, Modality, RangeFlag
+from bedside_profiles.waveforms import Signal
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event
 
@@ -24,6 +25,9 @@ LATEST = "ingest.latest"
 
 TREND = "ingest.trend"
 """`TrendRequest` → `TrendAnswer`."""
+
+WAVEFORMS = "ingest.waveforms"
+"""`WaveformsRequest` → `WaveformsAnswer`."""
 
 UNASSIGNED = "ingest.unassigned"
 """`Empty` → `UnassignedAnswer`: devices whose readings belong to nobody yet, for techs; no values."""
@@ -127,6 +131,31 @@ class TrendAnswer(Message):
     """In order of time."""
 
     points: tuple[TrendPoint, ...]
+
+
+class WaveformsRequest(Message):
+    """Pieces of one signal of one patient with `from_ms` ≤ taken_at < `until_ms`, at most `most` (newest win)."""
+
+    patient_id: str
+    signal: Signal
+    from_ms: int
+    until_ms: int
+    most: int = 600
+
+
+class WaveformPiece(Message):
+    """Samples in a row, oldest first, in the signal's unit; `taken_at_ms` is when the first of them was taken."""
+
+    device_id: str
+    rate_hz: float
+    samples: tuple[int, ...]
+    taken_at_ms: int
+
+
+class WaveformsAnswer(Message):
+    """In order of time."""
+
+    pieces: tuple[WaveformPiece, ...]
 
 
 class UnassignedDevice(Message):

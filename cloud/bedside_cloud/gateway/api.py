@@ -7,13 +7,14 @@ from pydantic import BaseModel
 
 from bedside_cloud.contracts.alerts import Alert, AlertList
 from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest, Role
-from bedside_cloud.contracts.readings import LatestAnswer, TrendAnswer, UnassignedAnswer
+from bedside_cloud.contracts.readings import LatestAnswer, TrendAnswer, UnassignedAnswer, WaveformsAnswer
 from bedside_cloud.contracts.registry import HubList, PatientList
 from bedside_cloud.database.times import utc_now_ms
 from bedside_cloud.gateway.care import ForbiddenError
 from bedside_cloud.gateway.parts import PartsHere, ViewerHere
 from bedside_cloud.gateway.viewers import Viewer
 from bedside_profiles.readings import Metric
+from bedside_profiles.waveforms import Signal
 
 router = APIRouter(tags=["v1"])
 
@@ -65,6 +66,14 @@ async def trend(
 ) -> TrendAnswer:
     """Readings of one metric with `from_ms` ≤ taken_at < `until_ms` (UTC milliseconds), at most 5,000, newest win."""
     return TrendAnswer(points=await parts.care.trend(viewer, patient_id, metric, from_ms, until_ms))
+
+
+@router.get("/patients/{patient_id}/waveforms/{signal}", responses={code: PROBLEMS[code] for code in (401, 403, 503)})
+async def waveforms(
+    parts: PartsHere, viewer: ViewerHere, patient_id: str, signal: Signal, from_ms: UtcMsQuery, until_ms: UtcMsQuery
+) -> WaveformsAnswer:
+    """Pieces of one signal with `from_ms` ≤ taken_at < `until_ms` (UTC milliseconds), at most 600, newest win."""
+    return WaveformsAnswer(pieces=await parts.care.waveform(viewer, patient_id, signal, from_ms, until_ms))
 
 
 @router.get("/alerts", responses={code: PROBLEMS[code] for code in (401, 503)})

@@ -16,10 +16,14 @@ from bedside_cloud.contracts.readings import (
     TrendPoint,
     TrendRequest,
     UnassignedAnswer,
+    WaveformPiece,
+    WaveformsAnswer,
+    WaveformsRequest,
 )
 from bedside_cloud.contracts.registry import HubList, Patient, PatientList, PatientsRequest, Plan, PlanSnapshot
 from bedside_cloud.gateway.viewers import Viewer
 from bedside_profiles.readings import Metric
+from bedside_profiles.waveforms import Signal
 
 RECENT_MS = 24 * 3600 * 1000
 """Acknowledged and cleared alerts of this long ago are still listed on a patient's page."""
@@ -97,6 +101,15 @@ class Care:
         viewer.shown("trend", patient_id)
         request = TrendRequest(patient_id=patient_id, metric=metric, from_ms=from_ms, until_ms=until_ms)
         return (await self._bus.request(readings.TREND, request, TrendAnswer)).points
+
+    async def waveform(
+        self, viewer: Viewer, patient_id: str, signal: Signal, from_ms: int, until_ms: int, most: int = 600
+    ) -> tuple[WaveformPiece, ...]:
+        """The newest pieces of one signal of a patient in the viewer's care."""
+        await self._check(viewer, patient_id)
+        viewer.shown("waveform", patient_id)
+        request = WaveformsRequest(patient_id=patient_id, signal=signal, from_ms=from_ms, until_ms=until_ms, most=most)
+        return (await self._bus.request(readings.WAVEFORMS, request, WaveformsAnswer)).pieces
 
     async def shapes(
         self, viewer: Viewer, patient_id: str, metrics: Sequence[Metric], from_ms: int, until_ms: int, columns: int

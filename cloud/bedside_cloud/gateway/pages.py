@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest
@@ -18,8 +19,13 @@ from bedside_cloud.gateway.parts import COOKIE, PartsHere, ViewerHere
 from bedside_cloud.gateway.plots import SPANS_MS, USUAL_SPAN, alert_plot, trend_plots
 from bedside_cloud.gateway.screens import stream
 from bedside_cloud.gateway.viewers import Viewer
+from bedside_cloud.gateway.waveform_strip import strip
 from bedside_cloud.gateway.wording import ago, alarm_name, birth, clock, duration, moment, patience, quantity
 from bedside_cloud.gateway.worklist import worklist
+from bedside_profiles.waveforms import Signal
+
+NEWEST_PIECES = 40
+"""Of a waveform, for one strip: a piece is about half a second."""
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
@@ -148,15 +154,20 @@ async def patient_content(care: Care, viewer: Viewer, patient_id: str, span: str
     overview, plan = await asyncio.gather(care.overview(viewer, now_ms, patient_id), care.plan(viewer, patient_id))
     span = span if span in SPANS_MS else USUAL_SPAN
     from_ms = now_ms - SPANS_MS[span]
-    cards, plots = await asyncio.gather(
+    cards, plots, waves = await asyncio.gather(
         _cards(care, viewer, overview, now_ms),
         trend_plots(care, viewer, patient_id, plan, overview.alerts, from_ms, now_ms),
+        care.waveform(viewer, patient_id, Signal.ECG, from_ms, now_ms, NEWEST_PIECES),
     )
+    found = strip(waves)
     return {
         **cards,
         "patient": overview.patients[0],
         "plan": plan,
         "plots": plots,
+        "strip": found,
+        # `strip` makes the picture of numbers alone.
+        "strip_picture": None if found is None else Markup(found.picture),  # noqa: S704
         "history": overview.alerts,
         "span": span,
         "spans": tuple(SPANS_MS),

@@ -12,6 +12,16 @@ from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event
 from bedside_profiles.wire.fields import to_map
 from bedside_profiles.wire.receipt import Rejected
+from bedside_profiles.wire.waveform import Waveform
+
+Item = Reading | Alarm | Event | Waveform
+
+AGAIN = {
+    Reading: "readings_again",
+    Alarm: "alarms_again",
+    Event: "events_again",
+    Waveform: "waveforms_again",
+}
 
 
 async def keep_refused(connection: Connection, refused: Iterable[Refused]) -> None:
@@ -47,7 +57,7 @@ async def keep_rejected(connection: Connection, key: LaneKey, admitted: Admitted
 
 
 async def keep_conflicts(
-    connection: Connection, key: LaneKey, admitted: Admitted, again: Sequence[Reading | Alarm | Event]
+    connection: Connection, key: LaneKey, admitted: Admitted, again: Sequence[Item]
 ) -> tuple[int, frozenset[int]]:
     """Compare what came again under a settled identity; how much of it had other content, and what of it is stored.
 
@@ -57,7 +67,7 @@ async def keep_conflicts(
     if not again:
         return 0, frozenset()
     parameters = {**key.parameters(), "seqs": [one.seq for one in again]}
-    statement = {Reading: "readings_again", Alarm: "alarms_again", Event: "events_again"}[type(again[0])]
+    statement = AGAIN[type(again[0])]
     rows = await fetch_all(connection, SQL[statement], parameters)
     known = {row[0]: tuple(row[1:]) for row in rows}
     conflicts = [one for one in again if one.seq in known and known[one.seq] != _content(one)]
@@ -68,11 +78,13 @@ async def keep_conflicts(
     return len(conflicts), frozenset(known)
 
 
-def _content(one: Reading | Alarm | Event) -> tuple[object, ...]:
+def _content(one: Item) -> tuple[object, ...]:
     """What makes an item the same; as the statements select it."""
     if isinstance(one, Reading):
         flag = one.range_flag and one.range_flag.value
         return (one.device_id, one.metric.value, one.value, flag, one.boot_id, one.monotonic_ms)
     if isinstance(one, Alarm):
         return (one.episode, one.condition, one.state.value, one.boot_id, one.monotonic_ms)
+    if isinstance(one, Waveform):
+        return (one.device_id, one.signal.value, list(one.samples), one.boot_id, one.monotonic_ms)
     return (one.kind, one.boot_id, one.monotonic_ms)

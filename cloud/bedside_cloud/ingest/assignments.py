@@ -51,6 +51,10 @@ class Assignments:
             return None
         return stretch.by_user.get(user, stretch.otherwise)
 
+    def of_patient(self, patient_id: str) -> list[Stretch]:
+        """The times in which a device without slots measures this patient."""
+        return [stretch for stretch in self.stretches() if stretch.by_user.get(None, stretch.otherwise) == patient_id]
+
     def stretches(self) -> Iterator[Stretch]:
         """Every time in which a device measures somebody."""
         for _, found in self._of_device.values():

@@ -1,4 +1,4 @@
-"""What ingest answers: the newest values, trends, and devices that nobody owns yet."""
+"""What ingest answers: the newest values, trends, waveforms, and devices that nobody owns yet."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from bedside_cloud.contracts.readings import (
     LATEST,
     TREND,
     UNASSIGNED,
+    WAVEFORMS,
     LatestAnswer,
     LatestRequest,
     StoredReading,
@@ -16,9 +17,15 @@ from bedside_cloud.contracts.readings import (
     TrendRequest,
     UnassignedAnswer,
     UnassignedDevice,
+    WaveformPiece,
+    WaveformsAnswer,
+    WaveformsRequest,
 )
+from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.pool import Database, fetch_all
+from bedside_cloud.database.projection import Projection
 from bedside_cloud.database.times import to_time
+from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import SQL
 from bedside_profiles.readings import Metric
 
@@ -30,14 +37,16 @@ LATEST_FIELDS = (
 class Endpoints:
     """Reads only; each answer is one statement."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, projection: Projection[AssignmentSnapshot]) -> None:
         self._database = database
+        self._projection = projection
 
     def table(self) -> tuple[Endpoint[Any, Any], ...]:
         """Every endpoint of the service."""
         return (
             Endpoint(LATEST, LatestRequest, self.latest),
             Endpoint(TREND, TrendRequest, self.trend),
+            Endpoint(WAVEFORMS, WaveformsRequest, self.waveforms),
             Endpoint(UNASSIGNED, Empty, self.unassigned),
         )
 
@@ -68,6 +77,28 @@ class Endpoints:
                 rows = await fetch_all(connection, SQL["trend_extremes"], {**parameters, **columns})
         return TrendAnswer(
             points=tuple(TrendPoint(taken_at_ms=at, value=value, range_flag=flag) for at, value, flag in rows)
+        )
+
+    async def waveforms(self, request: WaveformsRequest) -> WaveformsAnswer:
+        owned = Assignments(self._projection.current).of_patient(request.patient_id)
+        parameters = {
+            "device_ids": [stretch.device_id for stretch in owned],
+            "owned_from": [to_time(stretch.from_ms) for stretch in owned],
+            "owned_until": [None if stretch.until_ms is None else to_time(stretch.until_ms) for stretch in owned],
+            "signal": request.signal.value,
+            "from_at": to_time(request.from_ms),
+            "until_at": to_time(request.until_ms),
+            "most": request.most,
+        }
+        async with self._database.transaction() as connection:
+            rows = await fetch_all(connection, SQL["waveforms"], parameters)
+        return WaveformsAnswer(
+            pieces=tuple(
+                [
+                    WaveformPiece(device_id=device_id, rate_hz=rate_hz, samples=tuple(samples), taken_at_ms=at)
+                    for device_id, rate_hz, samples, at in rows
+                ]
+            )
         )
 
     async def unassigned(self, _request: Empty) -> UnassignedAnswer:

@@ -49,6 +49,11 @@ SELECT seq, kind, body ->> 'boot_id', (body ->> 'monotonic_ms')::bigint
 FROM events
 WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
 
+-- name: waveforms_again
+SELECT seq, device_id, signal, samples, boot_id, monotonic_ms
+FROM waveforms
+WHERE hub_id = %(hub_id)s AND store_id = %(store_id)s AND seq = ANY(%(seqs)s)
+
 -- name: insert_alarm
 INSERT INTO alarms (hub_id, store_id, seq, condition, state, body, stored_at)
 VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(condition)s, %(state)s, %(body)s, clock_timestamp())
@@ -57,6 +62,17 @@ ON CONFLICT DO NOTHING
 -- name: insert_event
 INSERT INTO events (hub_id, store_id, seq, kind, body, stored_at)
 VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(kind)s, %(body)s, clock_timestamp())
+ON CONFLICT DO NOTHING
+
+-- name: insert_waveform
+INSERT INTO waveforms (
+    hub_id, store_id, seq, device_id, signal, rate_hz, samples, taken_at, boot_id, monotonic_ms, clock_quality,
+    device_time, attribution, stored_at
+)
+VALUES (
+    %(hub_id)s, %(store_id)s, %(seq)s, %(device_id)s, %(signal)s, %(rate_hz)s, %(samples)s, %(taken_at)s, %(boot_id)s,
+    %(monotonic_ms)s, %(clock_quality)s, %(device_time)s, %(attribution)s, clock_timestamp()
+)
 ON CONFLICT DO NOTHING
 
 -- name: insert_gap
@@ -155,6 +171,23 @@ FROM (
 ) AS spans
 CROSS JOIN LATERAL (VALUES (lowest), (highest)) AS extremes (extreme)
 ORDER BY taken_at_ms
+
+-- name: waveforms
+SELECT device_id, rate_hz, samples, taken_at_ms
+FROM (
+    SELECT w.device_id, w.rate_hz, w.samples, (extract(epoch FROM w.taken_at) * 1000)::bigint AS taken_at_ms
+    FROM unnest(%(device_ids)s::text[], %(owned_from)s::timestamptz[], %(owned_until)s::timestamptz[])
+        AS owned (device_id, from_at, until_at)
+    JOIN waveforms AS w
+        ON w.device_id = owned.device_id
+        AND w.taken_at >= owned.from_at
+        AND (owned.until_at IS NULL OR w.taken_at < owned.until_at)
+    WHERE w.signal = %(signal)s AND w.attribution <> 'quarantined'
+    AND w.taken_at >= %(from_at)s AND w.taken_at < %(until_at)s
+    ORDER BY w.taken_at DESC
+    LIMIT %(most)s
+) AS newest
+ORDER BY taken_at_ms, device_id
 
 -- name: unassigned
 SELECT hub_id, device_id, count(*), (extract(epoch FROM min(taken_at)) * 1000)::bigint,

@@ -16,18 +16,20 @@ from bedside_cloud.database.pool import Connection
 from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest import lanes
 from bedside_cloud.ingest.admission import Admitted
-from bedside_cloud.ingest.aside import keep_conflicts, keep_rejected
+from bedside_cloud.ingest.aside import Item, keep_conflicts, keep_rejected
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.gaps import new_part
 from bedside_cloud.ingest.lanes import SQL, Addition, LaneKey
 from bedside_cloud.ingest.ranges import Pair, Settled, joined, of_sequences
 from bedside_cloud.ingest.rows import TYPES, Rows, announcement
+from bedside_cloud.ingest.timing import believable_times
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.fields import to_map
+from bedside_profiles.wire.waveform import Waveform
 
-Item = TypeVar("Item", Reading, Alarm, Event)
+Kind = TypeVar("Kind", Reading, Alarm, Event, Waveform)
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class _Collected:
     rows: Rows
     alarms: list[dict[str, object]] = field(default_factory=list)
     events: list[dict[str, object]] = field(default_factory=list)
+    waveforms: list[dict[str, object]] = field(default_factory=list)
     gaps: list[dict[str, object]] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
 
@@ -96,19 +99,20 @@ async def _take_lane(
         await keep_rejected(connection, key, admitted, bad)
         outcome.dead_letters += len(bad)
         rejected.update(one.seq for one in bad)
-        items: tuple[Reading | Alarm | Event, ...] = (*batch.readings, *batch.alarms, *batch.events)
+        items: tuple[Item, ...] = (*batch.readings, *batch.alarms, *batch.events, *batch.waveforms)
         again = [one for one in items if one.seq in before]
         conflicts, known = await keep_conflicts(connection, key, admitted, again)
         outcome.conflicts += conflicts
         late += [one.seq for one in again if one.seq not in known and one.seq not in fresh]
 
-        def of_which_new(items: Sequence[Item], known: Set[int] = known) -> list[Item]:
+        def of_which_new(items: Sequence[Kind], known: Set[int] = known) -> list[Kind]:
             return [one for one in items if one.seq not in known and one.seq not in fresh]
 
         readings, alarms, events = of_which_new(batch.readings), of_which_new(batch.alarms), of_which_new(batch.events)
         announced += collected.rows.add(key, readings, admitted.heard_at_ms)
         _collect_alarms(collected, key, alarms, admitted.heard_at_ms)
         _collect_events(collected, key, events)
+        _collect_waveforms(collected, key, of_which_new(batch.waveforms), admitted.heard_at_ms)
         fresh.update(one.seq for one in items if one.seq not in known)
     # After all items: what came as one is no gap, whatever the hub said of it before or after.
     dropped = [gap for admitted in batches for gap in admitted.batch.gaps]
@@ -146,6 +150,14 @@ def _collect_events(collected: _Collected, key: LaneKey, events: Sequence[Event]
         collected.due.append(Due(STORED_EVENT, f"{key.hub_id}/events", said.model_dump_json().encode()))
 
 
+def _collect_waveforms(collected: _Collected, key: LaneKey, waveforms: Sequence[Waveform], heard_at_ms: int) -> None:
+    times = believable_times(waveforms, heard_at_ms)
+    for one, taken_at_ms in zip(waveforms, times, strict=True):
+        row = {**to_map(one), "taken_at": to_time(taken_at_ms), "samples": list(one.samples)}
+        defaults = {"device_time": one.device_time, "attribution": one.attribution.value}
+        collected.waveforms.append({**row, **defaults, **key.parameters()})
+
+
 def _gap(key: LaneKey, one: Gap) -> dict[str, object]:
     first, last = one.first_taken_at_ms, one.last_taken_at_ms
     return {
@@ -168,6 +180,7 @@ async def _write(connection: Connection, collected: _Collected) -> None:
     statements = (
         ("insert_alarm", collected.alarms),
         ("insert_event", collected.events),
+        ("insert_waveform", collected.waveforms),
         ("insert_gap", collected.gaps),
     )
     async with connection.cursor() as cursor:

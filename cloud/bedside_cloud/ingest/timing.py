@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bedside_profiles.readings import ClockQuality, Reading
+from bedside_profiles.wire.waveform import Waveform
 
 CLOCK_TOLERANCE_MS = 5_000
 """How far a hub's clock may be ahead of the broker's before its times are not believed."""
@@ -14,7 +15,7 @@ MOST_CLOCKS = 16
 """Settings of the clock that are told apart in one batch. Real hubs need two; more would only cost time."""
 
 
-def believable_times(readings: Sequence[Reading], heard_at_ms: int) -> list[int]:
+def believable_times(readings: Sequence[Reading | Waveform], heard_at_ms: int) -> list[int]:
     """`taken_at` of each reading, in UTC milliseconds: nothing was measured after it was heard.
 
     A clock that is years ahead would make every later, rightly timed reading look old: rules would not look at it and
@@ -36,13 +37,13 @@ def believable_times(readings: Sequence[Reading], heard_at_ms: int) -> list[int]
     return [max(0, at_ms - excess.get(clock, 0)) for at_ms, clock in zip(times, clocks, strict=True)]
 
 
-def _clocks(readings: Sequence[Reading]) -> list[int]:
+def _clocks(readings: Sequence[Reading | Waveform]) -> list[int]:
     """A number for each reading, the same for those between which nobody set the clock."""
     settings: list[tuple[str, int]] = []
     return [_clock(one, settings) for one in readings]
 
 
-def _clock(one: Reading, settings: list[tuple[str, int]]) -> int:
+def _clock(one: Reading | Waveform, settings: list[tuple[str, int]]) -> int:
     offset_ms = one.taken_at_ms - one.monotonic_ms
     for number, (boot_id, known_ms) in enumerate(settings):
         if boot_id == one.boot_id and abs(offset_ms - known_ms) < SAME_CLOCK_MS:

@@ -3,14 +3,17 @@
 A frame is a type (0 ECG, 2 acceleration), the time of its last sample (8 bytes, ns since 2000-01-01 of a clock that
 starts at 2019-01-01 until somebody sets it), a frame type, and samples, all little-endian: ECG type 0 has 3 signed
 bytes of microvolt, 130 a second; acceleration types 0, 1 and 2 have three axes of 1, 2 or 3 signed bytes of milli-g.
-Nobody is judged by them here: the heart rate of the strap comes over 0x180D.
+Nobody is judged by them here: the heart rate of the strap comes over 0x180D. The electrocardiogram is a waveform.
+The strap samples nothing until it is told to (Polar's "Online measurement" document, sections 4 and 5).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bedside_profiles.errors import DecodeError
 from bedside_profiles.profile import Decoded, EncodeError, Fact, Service
+from bedside_profiles.waveforms import Segment, Signal
 
 NAME = "bluetooth.polar_pmd"
 SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
@@ -18,13 +21,23 @@ CONTROL_POINT = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
 DATA = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
 
 ECG, ACCELERATION = 0, 2
+ECG_RATE_HZ = 130.0
+
+START_ECG = bytes.fromhex("02000001820001010e00")
+"""Start the electrocardiogram: 130 samples a second (setting 0) of 14 bits (setting 1)."""
+
+STARTED, ALREADY_STARTED = 0, 6
+"""The errors of an answer that are none."""
+
+ANSWER_BYTES = 4
 _HEADER_BYTES = 10
+_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - the device names no zone
 _COMPRESSED = 0x80
 _SAMPLE_BYTES = {(ECG, 0): 3, (ACCELERATION, 0): 1, (ACCELERATION, 1): 2, (ACCELERATION, 2): 3}
 _AXES = {ECG: 1, ACCELERATION: 3}
 _FACT_NAMES = {ECG: ("ecg_uv",), ACCELERATION: ("x_mg", "y_mg", "z_mg")}
 
-_ANSWER, _FEATURES = 0xF0, 0x0F
+ANSWER, _FEATURES = 0xF0, 0x0F
 _COMMAND_NAMES = {0x01: "get settings", 0x02: "start", 0x03: "stop"}
 
 
@@ -80,11 +93,21 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
     samples: Sequence[Fact] = [
         Fact(name, axis) for name, axis in zip(_FACT_NAMES[frame.measurement], frame.axes, strict=True)
     ]
-    return Decoded(facts=(Fact("timestamp_ns", frame.timestamp_ns), *samples))
+    segments: tuple[Segment, ...] = ()
+    if frame.measurement == ECG:
+        segments = (Segment(Signal.ECG, ECG_RATE_HZ, frame.axes[0], _device_time(frame.timestamp_ns)),)
+    return Decoded(facts=(Fact("timestamp_ns", frame.timestamp_ns), *samples), segments=segments)
+
+
+def _device_time(timestamp_ns: int) -> str | None:
+    try:
+        return (_EPOCH + timedelta(microseconds=timestamp_ns // 1000)).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return None
 
 
 def _control(payload: bytes) -> Decoded:
-    if len(payload) >= 4 and payload[0] == _ANSWER:
+    if len(payload) >= ANSWER_BYTES and payload[0] == ANSWER:
         facts = (Fact("answer_to", payload[1]), Fact("measurement", payload[2]), Fact("error", payload[3]))
         return Decoded(facts=facts)
     if len(payload) >= 2 and payload[0] == _FEATURES:

@@ -1,7 +1,7 @@
 """The batch envelope of the sequenced lanes: alarms, readings, waveforms, events.
 
-One batch holds items of one lane of one store. Readings travel as columns, alarms and events as rows (they are
-few), and gap records in the lane whose items they replace.
+One batch holds items of one lane of one store. Readings travel as columns, alarms, events and waveforms as rows
+(they are few), and gap records in the lane whose items they replace.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,9 @@ from bedside_profiles.wire.fields import decoder, from_map, to_map
 from bedside_profiles.wire.kinds import SCHEMA_VERSION, HubId, Schema, Seq, StoreId, Traceparent
 from bedside_profiles.wire.receipt import Rejected
 from bedside_profiles.wire.topics import SEQUENCED, UpLane
+from bedside_profiles.wire.waveform import Waveform
 
-Row = TypeVar("Row", Alarm, Event, Gap)
+Row = TypeVar("Row", Alarm, Event, Gap, Waveform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Batch:
     events: tuple[Event, ...] = ()
     gaps: tuple[Gap, ...] = ()
     rejected: tuple[Rejected, ...] = field(default=())
+    waveforms: tuple[Waveform, ...] = ()
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -58,7 +60,8 @@ def encode_batch(batch: Batch) -> bytes:
     body = to_map(batch.header)
     if batch.readings:
         body["columns"] = write_columns(batch.readings)
-    for name, rows in (("alarms", batch.alarms), ("events", batch.events), ("gaps", batch.gaps)):
+    rows_of = {"alarms": batch.alarms, "events": batch.events, "waveforms": batch.waveforms, "gaps": batch.gaps}
+    for name, rows in rows_of.items():
         if rows:
             body[name] = [to_map(row) for row in rows]
     return encode_map(body)
@@ -75,9 +78,10 @@ def decode_batch(body: bytes) -> Batch:
         rejected.extend(bad_rows)
     alarms = _rows(value, "alarms", Alarm, rejected, lambda row: row.get("seq"))
     events = _rows(value, "events", Event, rejected, lambda row: row.get("seq"))
+    waveforms = _rows(value, "waveforms", Waveform, rejected, lambda row: row.get("seq"))
     gaps = _rows(value, "gaps", Gap, rejected, lambda row: row.get("first_seq"))
-    _check_lane(header, readings, alarms, events)
-    batch = Batch(header, readings, alarms, events, gaps, tuple(rejected))
+    batch = Batch(header, readings, alarms, events, gaps, tuple(rejected), waveforms)
+    _check_lane(batch)
     _check_range(batch)
     return batch
 
@@ -112,15 +116,16 @@ def _rows(
     return tuple(good)
 
 
-def _check_lane(header: Header, readings: Sequence[Reading], alarms: Sequence[Alarm], events: Sequence[Event]) -> None:
+def _check_lane(batch: Batch) -> None:
     present = {
-        UpLane.READINGS: bool(readings),
-        UpLane.ALARMS: bool(alarms),
-        UpLane.EVENTS: bool(events),
+        UpLane.READINGS: bool(batch.readings),
+        UpLane.ALARMS: bool(batch.alarms),
+        UpLane.EVENTS: bool(batch.events),
+        UpLane.WAVEFORMS: bool(batch.waveforms),
     }
     for lane, here in present.items():
-        if here and lane is not header.lane:
-            raise MalformedError("lane", f"{lane.value} do not travel on {header.lane.value}")
+        if here and lane is not batch.header.lane:
+            raise MalformedError("lane", f"{lane.value} do not travel on {batch.header.lane.value}")
 
 
 def _check_range(batch: Batch) -> None:
@@ -129,6 +134,7 @@ def _check_range(batch: Batch) -> None:
     sequences += [item.seq for item in batch.readings]
     sequences += [item.seq for item in batch.alarms]
     sequences += [item.seq for item in batch.events]
+    sequences += [item.seq for item in batch.waveforms]
     for gap in batch.gaps:
         if gap.first_seq > gap.last_seq or gap.count > gap.last_seq - gap.first_seq + 1:
             raise MalformedError("gaps", "a gap's count does not fit its range")

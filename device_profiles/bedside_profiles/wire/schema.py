@@ -20,6 +20,7 @@ from bedside_profiles.wire.columns import DEFAULTS, HINTS, MAX_ROWS, TABLED
 from bedside_profiles.wire.events import Event, Gap
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.messages import MESSAGES
+from bedside_profiles.wire.waveform import Waveform
 
 NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", bytes: "string"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -81,6 +82,7 @@ def batch_schema() -> dict[str, Any]:
         "columns": _columns(),
         "alarms": {"type": "array", "items": schema_of(Alarm), "maxItems": MAX_ROWS},
         "events": {"type": "array", "items": schema_of(Event), "maxItems": MAX_ROWS},
+        "waveforms": {"type": "array", "items": schema_of(Waveform), "maxItems": MAX_ROWS},
         "gaps": {"type": "array", "items": schema_of(Gap), "maxItems": MAX_ROWS},
     }
     return schema

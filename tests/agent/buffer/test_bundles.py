@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.readings import alarm, event, reading
 
-from bedside_agent.buffer.bundles import MOST_BYTES, Bundle, Item, pack_items, unpack
+from bedside_agent.buffer.bundles import MOST_BYTES, Bundle, pack_items, unpack
+from bedside_agent.buffer.contents import Item
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.events import Gap, GapReason
 

@@ -3,7 +3,7 @@
 from tests.support.clock import BOOT
 from tests.support.readings import alarm, event, reading
 
-from bedside_agent.buffer.bundles import Item
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.retention import FRESH_MS, gap_for, is_fresh, joined, thin, unsettled
 from bedside_profiles.readings import Metric, Modality, RangeFlag
 from bedside_profiles.wire.events import Gap, GapReason

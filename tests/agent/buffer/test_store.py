@@ -13,8 +13,8 @@ from tests.support.clock import ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
 from bedside_agent.buffer import retention
-from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import Damaged, Group
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Damaged, Group, Item
 from bedside_agent.buffer.pending import window_seconds
 from bedside_agent.buffer.ranges import Ranges
 from bedside_agent.buffer.shelf import Shelf

@@ -10,8 +10,7 @@ from tests.support.clock import NOON_MS, ManualClock
 from tests.support.readings import GENERATION, HUB, alarm, event, reading
 from tests.support.storing_cloud import Mailbag, StoringCloud
 
-from bedside_agent.buffer.bundles import Item
-from bedside_agent.buffer.contents import Damaged
+from bedside_agent.buffer.contents import Damaged, Item
 from bedside_agent.buffer.ranges import Range
 from bedside_agent.buffer.shelf import Shelf
 from bedside_agent.buffer.store import Store

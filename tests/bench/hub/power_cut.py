@@ -23,8 +23,8 @@ from tests.support.readings import reading
 from tests.support.recorded_disk import SAYS, Change, Kind, can_record, record
 
 from bedside_agent import settings
-from bedside_agent.buffer.bundles import Item, span
-from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import STORE_STEP, Damaged, Group, Item
 from bedside_agent.buffer.database import Database
 from bedside_agent.buffer.ranges import intersect, subtract, union
 from bedside_agent.errors import AgentError

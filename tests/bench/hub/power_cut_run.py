@@ -23,7 +23,8 @@ from tests.support.readings import GENERATION, HUB, alarm, event, reading
 
 from bedside_agent import settings, trust
 from bedside_agent.buffer import rescue, sqlite_file
-from bedside_agent.buffer.bundles import Item, span
+from bedside_agent.buffer.bundles import span
+from bedside_agent.buffer.contents import Item
 from bedside_agent.buffer.key_file import rotate
 from bedside_agent.buffer.store import Store
 from bedside_agent.buffer.wrapping import CREDENTIAL
