@@ -52,7 +52,7 @@ class Intake:
         is_doubtful = device_id in self._quarantined
         self._store.append_waveform(
             Waveform(
-                seq=1,
+                seq=0,
                 device_id=device_id,
                 signal=segment.signal,
                 rate_hz=segment.rate_hz,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.readings import alarm, event, plan, reading
+from tests.support.readings import alarm, event, plan, reading, waveform
 
 from bedside_profiles.readings import ClockQuality, Metric, Modality, RangeFlag
 from bedside_profiles.wire.alert import AlertNotice, AlertStage
@@ -71,6 +71,7 @@ BATCHES = (
     ),
     ("batch-alarms", Batch(header_for("hub-0001", STORE, UpLane.ALARMS, [2]), alarms=(alarm(seq=2),))),
     ("batch-events", Batch(header_for("hub-0001", STORE, UpLane.EVENTS, [3]), events=(event(seq=3),))),
+    ("batch-waveforms", Batch(header_for("hub-0001", STORE, UpLane.WAVEFORMS, [4]), waveforms=(waveform(seq=4),))),
 )
 
 
@@ -78,7 +79,9 @@ def meaning(value: Any) -> Any:
     """What a message says, as JSON: every field that differs from its default, so that a new field changes nothing."""
     if isinstance(value, Batch):
         parts = ("header", "readings", "alarms", "events", "gaps", "rejected")
-        return {part: meaning(getattr(value, part)) for part in parts}
+        said = {part: meaning(getattr(value, part)) for part in parts}
+        # It came later than the others: examples without it stay as they are.
+        return said | ({"waveforms": meaning(value.waveforms)} if value.waveforms else {})
     if dataclasses.is_dataclass(value):
         return meaning(to_map(value))
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
 """Every folder under `captures/<profile>/<case>` is a test: bytes of a device, and what they mean or why not.
 
 `case.json`: `device` (in words), `bytes` (hex; a list: one a notification), `characteristic` (Bluetooth), `times` (how
-often the bytes come), `expected` with `measurements`, `withheld` and `facts`, with a list of such as `frames`, or with
-`refused` (a part of the reason).
+often the bytes come), `expected` with `measurements`, `withheld`, `facts` and `segments`, with a list of such as
+`frames`, or with `refused` (a part of the reason).
 """
 
 import json
@@ -15,6 +15,7 @@ from bedside_profiles.catalogue import ADVERTS, CATALOGUE, SERVICES
 from bedside_profiles.explain import Explained, Result, captured, explain
 from bedside_profiles.profile import AdvertProfile, Decoded, Fact, NoReading, SerialProfile, Withheld
 from bedside_profiles.readings import Measurement, Metric, Modality, Quality, RangeFlag
+from bedside_profiles.waveforms import Segment, Signal
 
 CAPTURES = Path(__file__).parent / "captures"
 CASES = sorted(path.parent.relative_to(CAPTURES) for path in CAPTURES.glob("*/*/case.json"))
@@ -56,6 +57,10 @@ def decoded_of(expected: dict[str, Any]) -> Decoded:
         tuple(
             Fact(name, tuple(value) if isinstance(value, list) else value)
             for name, value in expected.get("facts", {}).items()
+        ),
+        tuple(
+            Segment(Signal(one["signal"]), one["rate_hz"], tuple(one["samples"]), one["device_time"])
+            for one in expected.get("segments", ())
         ),
     )
 

@@ -86,7 +86,7 @@ async def test_without_a_log_in_nothing_is_answered(household: RunningHousehold,
     paths = (await anyone.get("/api/v1/openapi.json")).json()["paths"]
     asked = 0
     for path, operations in paths.items():
-        where = path.format(patient_id=household.patient_id, metric="spo2", alert_id=NOBODY)
+        where = path.format(patient_id=household.patient_id, metric="spo2", signal="ecg", alert_id=NOBODY)
         for method in operations:
             if path == "/api/v1/login":
                 continue

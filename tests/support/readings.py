@@ -9,13 +9,16 @@ from bedside_agent.clock import Instant
 from bedside_profiles.readings import ClockQuality, Measurement, Metric, Modality, Reading
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.rules.thresholds import Side, ThresholdRule
+from bedside_profiles.waveforms import Signal
 from bedside_profiles.wire.alarm import Alarm, AlarmKind, AlarmState
 from bedside_profiles.wire.careplan import CarePlan, PlannedDevice
 from bedside_profiles.wire.events import Event
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
+from bedside_profiles.wire.waveform import Waveform
 
 HUB = "hub-0001"
 OXIMETER = "oximeter-1"
+STRAP = "strap-1"
 PATIENT = "22222222-2222-4222-8222-222222222222"
 PLAN = "33333333-3333-4333-8333-333333333333"
 EPISODE = "44444444-4444-4444-8444-444444444444"
@@ -66,6 +69,22 @@ def event(**changes: Any) -> Event:
     """The agent started, not yet stored."""
     plain = {"seq": 0, "kind": "agent_started", "at_ms": NOON_MS, "boot_id": BOOT, "monotonic_ms": 100_000}
     return Event(**{**plain, **changes})
+
+
+def waveform(**changes: Any) -> Waveform:
+    """Five samples of an electrocardiogram, not yet stored."""
+    plain = {
+        "seq": 0,
+        "device_id": STRAP,
+        "signal": Signal.ECG,
+        "rate_hz": 130.0,
+        "samples": (0, 12, -40, 1200, -300),
+        "taken_at_ms": NOON_MS,
+        "boot_id": BOOT,
+        "monotonic_ms": 100_000,
+        "clock_quality": ClockQuality.SYNCED,
+    }
+    return Waveform(**{**plain, **changes})
 
 
 def rule(**changes: Any) -> ThresholdRule:

@@ -3,6 +3,7 @@
 from bedside_agent.clock import Instant
 from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.readings import Measurement
+from bedside_profiles.waveforms import Segment
 
 Row = tuple[str, str, float | None, str]
 """Device, metric, value, modality."""
@@ -14,6 +15,7 @@ class Shelf:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.measurements: list[Measurement] = []
+        self.segments: list[tuple[str, Segment]] = []
         self.charges: dict[str, int] = {}
         self.positions: dict[str, str] = {}
 
@@ -23,6 +25,9 @@ class Shelf:
             (device_id, measurement.metric.value, measurement.value, measurement.modality.value)
             for measurement in measurements
         ]
+
+    def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
+        self.segments.append((device_id, segment))
 
     def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
         """Nothing here is dated."""

@@ -70,7 +70,7 @@ class StoringCloud:
         if not self.stores:
             return []
         key = (batch.header.store_id, lane)
-        for items in (batch.readings, batch.alarms, batch.events):
+        for items in (batch.readings, batch.alarms, batch.events, batch.waveforms):
             self.held[key] |= {item.seq for item in items}
         for gap in batch.gaps:
             self.held[key] |= set(range(gap.first_seq, gap.last_seq + 1))

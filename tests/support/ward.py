@@ -33,6 +33,9 @@ from bedside_cloud.contracts.readings import (
     TrendPoint,
     TrendRequest,
     UnassignedAnswer,
+    WaveformPiece,
+    WaveformsAnswer,
+    WaveformsRequest,
 )
 from bedside_cloud.contracts.registry import (
     EpisodeState,
@@ -56,6 +59,7 @@ NURSE, STRANGER, TECH = (str(uuid.uuid4()) for _ in range(3))
 MINE, OTHERS = (str(uuid.uuid4()) for _ in range(2))
 ALERT_OF = {MINE: str(uuid.uuid4()), OTHERS: str(uuid.uuid4())}
 PLANTED_VALUE = 71.0
+PLANTED_SAMPLE = -8675309
 """Nothing else on any page has this number."""
 
 TOKENS = Tokens(derived_key("the ward's"))
@@ -169,6 +173,12 @@ def _played() -> dict[str, tuple[Endpoint[Any, Any], ...]]:
     async def trend(question: TrendRequest) -> TrendAnswer:
         return TrendAnswer(points=(TrendPoint(taken_at_ms=question.until_ms - 1000, value=PLANTED_VALUE),))
 
+    async def waveforms(question: WaveformsRequest) -> WaveformsAnswer:
+        piece = WaveformPiece(
+            device_id="strap-1", rate_hz=130, samples=(PLANTED_SAMPLE,), taken_at_ms=question.until_ms - 1
+        )
+        return WaveformsAnswer(pieces=(piece,))
+
     async def unassigned(_question: Empty) -> UnassignedAnswer:
         return UnassignedAnswer(devices=())
 
@@ -189,6 +199,7 @@ def _played() -> dict[str, tuple[Endpoint[Any, Any], ...]]:
         "ingest": (
             Endpoint(readings.LATEST, LatestRequest, latest),
             Endpoint(readings.TREND, TrendRequest, trend),
+            Endpoint(readings.WAVEFORMS, WaveformsRequest, waveforms),
             Endpoint(readings.UNASSIGNED, Empty, unassigned),
         ),
         "alerting": (

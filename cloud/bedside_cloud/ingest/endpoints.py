@@ -1,5 +1,6 @@
 """What ingest answers: the newest values, trends, waveforms, and devices that nobody owns yet."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bedside_cloud.bus.connection import Endpoint
@@ -23,7 +24,6 @@ from bedside_cloud.contracts.readings import (
 )
 from bedside_cloud.contracts.registry import AssignmentSnapshot
 from bedside_cloud.database.pool import Database, fetch_all
-from bedside_cloud.database.projection import Projection
 from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import SQL
@@ -37,9 +37,9 @@ LATEST_FIELDS = (
 class Endpoints:
     """Reads only; each answer is one statement."""
 
-    def __init__(self, database: Database, projection: Projection[AssignmentSnapshot]) -> None:
+    def __init__(self, database: Database, assignments: Callable[[], AssignmentSnapshot]) -> None:
         self._database = database
-        self._projection = projection
+        self._assignments = assignments
 
     def table(self) -> tuple[Endpoint[Any, Any], ...]:
         """Every endpoint of the service."""
@@ -80,7 +80,7 @@ class Endpoints:
         )
 
     async def waveforms(self, request: WaveformsRequest) -> WaveformsAnswer:
-        owned = Assignments(self._projection.current).of_patient(request.patient_id)
+        owned = Assignments(self._assignments()).of_patient(request.patient_id)
         parameters = {
             "device_ids": [stretch.device_id for stretch in owned],
             "owned_from": [to_time(stretch.from_ms) for stretch in owned],

@@ -62,7 +62,8 @@ async def main(settings: ServiceSettings) -> None:
             relay.kick()
             await bus.publish_bytes(LIVE, body)
 
-        await bus.serve((*Endpoints(database, projection).table(), *Quarantine(database, announce).table()))
+        endpoints = Endpoints(database, lambda: projection.current)
+        await bus.serve((*endpoints.table(), *Quarantine(database, announce).table()))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(relay.run())
             tasks.create_task(projection.run())

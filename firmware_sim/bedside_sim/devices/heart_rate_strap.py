@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from bedside_profiles.bluetooth.heart_rate import MEASUREMENT, PROFILE
+from bedside_profiles.profile import BleProfile
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_sim.devices.device import Moment
-from bedside_sim.devices.peripheral import Peripheral
+from bedside_sim.devices.peripheral import Heed, Peripheral
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.patients import Vitals
 from bedside_sim.radio import Air
@@ -16,8 +17,22 @@ class HeartRateStrap(Peripheral):
 
     profile_name = PROFILE.name
 
-    def __init__(self, air: Air, journal: Journal, *, device_id: str, address: str) -> None:
-        super().__init__(air, PROFILE, journal, device_id=device_id, name="Sim Strap", address=address)
+    def __init__(
+        self,
+        air: Air,
+        journal: Journal,
+        *,
+        device_id: str,
+        address: str,
+        profile: BleProfile = PROFILE,
+        name: str = "Sim Strap",
+        heeds: Mapping[str, Heed] | None = None,
+        homes: Mapping[str, str] | None = None,
+    ) -> None:
+        """The last four are a model's that says more than the heart rate; see `Peripheral`."""
+        super().__init__(
+            air, profile, journal, device_id=device_id, name=name, address=address, heeds=heeds, homes=homes
+        )
 
     @property
     def whereabouts(self) -> dict[str, str]:

@@ -102,9 +102,11 @@ class Peripheral:
         heeds: Mapping[str, Heed] | None = None,
         shows: Mapping[str, Callable[[], bytes]] | None = None,
         model_number: str | None = None,
+        homes: Mapping[str, str] | None = None,
     ) -> None:
         """`heeds` are the characteristics that a hub may write, `shows` those that it may read, `model_number` what it
-        says of itself in its Device Information: the profile's name, where nobody asks for it."""
+        says of itself in its Device Information: the profile's name, where nobody asks for it. `homes` is the service
+        of each characteristic that is in another than the profile's."""
         self.device_id = device_id
         self.profile = profile
         self.address = address
@@ -132,7 +134,7 @@ class Peripheral:
         self._device.add_services(
             [
                 DeviceInformationService(manufacturer_name="Bedside simulator", model_number=self._model_number),
-                Service(_uuid(profile.service_uuid), list(self._characteristics.values())),
+                *[Service(_uuid(home), there) for home, there in self._by_service(homes or {}).items()],
                 Service(_uuid(battery_service.SERVICE), [self._battery_level()]),
                 *further_services,
             ]
@@ -142,6 +144,12 @@ class Peripheral:
         named = bytes(AdvertisingData([*said, data_types.CompleteLocalName(name)]))
         # A service of 128 bits leaves no room for a name beside it.
         self._device.advertising_data = named if len(named) <= MOST_ADVERTISED else bytes(AdvertisingData(said))
+
+    def _by_service(self, homes: Mapping[str, str]) -> dict[str, list[Characteristic[bytes]]]:
+        found: dict[str, list[Characteristic[bytes]]] = {}
+        for uuid, characteristic in self._characteristics.items():
+            found.setdefault(homes.get(uuid, self.profile.service_uuid), []).append(characteristic)
+        return found
 
     def secure(self, *, passkey: int | None = None) -> None:
         """Before `start`: whoever wants to subscribe needs a bond, made with the `passkey` or, if None, without."""

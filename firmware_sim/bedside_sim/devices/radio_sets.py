@@ -41,6 +41,7 @@ from bedside_sim.devices.kinds import (
     temperature,
 )
 from bedside_sim.devices.omron_cuff import OmronCuff
+from bedside_sim.devices.polar_h10 import PolarH10
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.devices.scale import BodyCompositionScale, WeightScale
 from bedside_sim.devices.thermometer import Thermometer
@@ -194,6 +195,10 @@ def _strap(place: Place) -> Player:
     return HeartRateStrap(place.air, place.journal, device_id=place.device_id, address=place.address)
 
 
+def _polar_h10(place: Place) -> Player:
+    return PolarH10(place.air, place.journal, device_id=place.device_id, address=place.address)
+
+
 def _oximeter(place: Place) -> Player:
     return PulseOximeter(place.air, place.journal, device_id=place.device_id, address=place.address)
 
@@ -246,6 +251,7 @@ _SENSED = Kind(glucose, Modality.CONTINUOUS, has_time=True, every_seconds=MINUTE
 KINDS: Mapping[str, RadioKind] = {
     "bluetooth.blood_pressure": RadioKind(checked(pressure_with_mean), _cuff),
     "bluetooth.heart_rate": RadioKind(streamed(_heart_rate), _strap),
+    "bluetooth.polar_h10": RadioKind(streamed(_heart_rate), _polar_h10),
     "bluetooth.pulse_oximeter": RadioKind(streamed(_oximetry_with_perfusion), _oximeter),
     "bluetooth.thermometer": RadioKind(checked(temperature), _thermometer),
     "bluetooth.weight_scale": RadioKind(checked(_weight), _scale),

@@ -251,4 +251,4 @@ def test_a_store_with_the_larger_pages_of_the_first_schema_is_saved_too(tmp_path
     destroy_header(path)
     assert len(expected(path)[UpLane.READINGS]) == 300
     salvage_all(path)
-    assert peek(path) == {"alarms": 1, "readings": 302, "events": 1}
+    assert peek(path) == {"alarms": 1, "readings": 302, "events": 1, "waveforms": 0}

@@ -146,5 +146,5 @@ def test_counting_beside_a_running_agent(path: Path) -> None:
         peek(path)
     database = Database(path, STORE)
     database.commit(Group(readings=[reading(seq=1), reading(seq=2)], alarms=[alarm(seq=1)]))
-    assert peek(path) == {"alarms": 1, "readings": 2, "events": 0}
+    assert peek(path) == {"alarms": 1, "readings": 2, "events": 0, "waveforms": 0}
     database.close()

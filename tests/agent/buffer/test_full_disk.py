@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import ManualClock
-from tests.support.readings import GENERATION, HUB, alarm, event, reading
+from tests.support.readings import GENERATION, HUB, alarm, event, reading, waveform
 from tests.support.small_disk import fill_up, small_disk
 from tests.support.storing_cloud import Mailbag, StoringCloud
 
@@ -18,6 +18,7 @@ from bedside_profiles.readings import Metric, Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import Event, GapReason
 from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.waveform import Waveform
 
 MEGABYTES = 20
 ROOM = 6 * 2**20
@@ -63,9 +64,9 @@ class Cloud:
     def account(self, store_id: str, lane: UpLane) -> tuple[set[int], tuple[tuple[int, int], ...], int]:
         """Sequences delivered, ranges that gaps cover, and how many items the gaps say they stand for."""
         batches = [one for one in self.cloud.batches if (one.header.store_id, one.header.lane) == (store_id, lane)]
-        items: list[Reading | Alarm | Event] = []
+        items: list[Reading | Alarm | Event | Waveform] = []
         for one in batches:
-            items += (*one.readings, *one.alarms, *one.events)
+            items += (*one.readings, *one.alarms, *one.events, *one.waveforms)
         delivered = {item.seq for item in items}
         gaps = {(gap.first_seq, gap.last_seq): gap.count for one in batches for gap in one.gaps}
         return delivered, normalise(gaps), sum(gaps.values())
@@ -193,3 +194,26 @@ async def test_what_the_cloud_holds_goes_first_and_leaves_no_gap(disk: Path) -> 
         delivered, gaps, _ = cloud.account(store.store_id, UpLane.READINGS)
     assert gaps == ()
     assert len(delivered) == produced
+
+
+async def test_waveforms_go_before_any_reading_is_thinned(disk: Path) -> None:
+    clock, cloud = ManualClock(), Cloud()
+    fill_up(disk, leave_bytes=ROOM)
+    pieces, samples = 0, tuple([place * 37 % 400 for place in range(800)])
+    async with opened(disk, clock) as store:
+        readings = await produce(store, clock, 20_000)
+        for _ in range(60):
+            for _ in range(100):
+                committed = store.append_waveform(waveform(samples=samples))
+            pieces += 100
+            await committed
+        await asyncio.wait_for(store.append_alarm(alarm())[1], 10)
+        await cloud.drain(store, clock)
+        delivered, gaps, counted = cloud.account(store.store_id, UpLane.WAVEFORMS)
+        assert cloud.account(store.store_id, UpLane.READINGS) == (set(range(1, readings + 1)), (), 0)
+        assert cloud.account(store.store_id, UpLane.ALARMS)[:2] == ({1}, ())
+    assert pieces * len(samples) > ROOM / 2, "more than there is room for"
+    assert gaps
+    assert min(delivered) > gaps[0][1], "the oldest went"
+    assert normalise((*of_sequences(delivered), *gaps)) == ((1, pieces),)
+    assert len(delivered) + counted == pieces

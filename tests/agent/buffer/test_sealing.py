@@ -101,6 +101,6 @@ def test_an_open_store_of_schema_1_is_sealed_with_all_it_holds(path: Path) -> No
     assert [span(one)[0] for one in rows if not isinstance(one, Damaged)] == list(range(1, 301))
     assert database.state()["alarms.plan"] == b"a plan"
     database.close()
-    assert peek(path) == {"alarms": 1, "readings": 302, "events": 1}
+    assert peek(path) == {"alarms": 1, "readings": 302, "events": 1, "waveforms": 0}
     for planted in (b"oximeter-1", b"cuff-1", b"a plan", BOOT.encode(), b"spo2_low"):
         assert planted not in everything(path.parent)

@@ -321,7 +321,7 @@ async def test_a_refusing_disk_loses_nothing_and_is_seen(tmp_path: Path, monkeyp
         await asyncio.gather(reading_committed, alarm_committed)
         assert any(seen)
         assert store.failing is None
-        assert store.waiting() == {UpLane.ALARMS: 1, UpLane.READINGS: 1, UpLane.EVENTS: 0}
+        assert store.waiting() == {UpLane.ALARMS: 1, UpLane.READINGS: 1, UpLane.EVENTS: 0, UpLane.WAVEFORMS: 0}
 
 
 async def test_a_real_write_lock_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

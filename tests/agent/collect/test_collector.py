@@ -15,6 +15,7 @@ from bedside_profiles.conversation import ClockMeasured
 from bedside_profiles.profile import Profile
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_profiles.serial import nonin_df2
+from bedside_profiles.waveforms import Segment
 
 
 class Shelf:
@@ -25,6 +26,7 @@ class Shelf:
         self.gate = asyncio.Event()
         self.gate.set()
         self.said: list[tuple[str, str, Instant]] = []
+        self.segments: list[tuple[str, Segment, Instant]] = []
         self.positions: list[tuple[str, int]] = []
         """What was remembered, and how many frames had been taken by then."""
 
@@ -34,6 +36,9 @@ class Shelf:
 
     async def stored(self) -> None:
         """At once: nothing here is on a disk."""
+
+    def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
+        self.segments.append((device_id, segment, heard_at))
 
     def clock_measured(self, device_id: str, measured: ClockMeasured, at: Instant) -> None:
         """Nothing here is dated."""

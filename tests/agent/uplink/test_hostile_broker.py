@@ -10,7 +10,7 @@ from tests.support.hostile_broker import Manner, hostile_broker
 from tests.support.linked_hub import LinkedHub, linked_hub
 from tests.support.mosquitto import Mosquitto, require_mosquitto
 from tests.support.network import proxied
-from tests.support.readings import HUB, alarm, event
+from tests.support.readings import HUB, alarm, event, waveform
 from tests.support.storing_cloud import StoringCloud, at_broker
 
 from bedside_agent.buffer.ranges import of_sequences
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.mosquitto
 
 CA = certificates.Authority()
 PATIENCE_SECONDS = 20.0
-READINGS, ALARMS, EVENTS = 300, 3, 2
+READINGS, ALARMS, EVENTS, WAVEFORMS = 300, 3, 2, 20
 
 
 @pytest.fixture
@@ -39,10 +39,17 @@ def make(hub: LinkedHub) -> None:
         hub.store.append_alarm(alarm())
     for _ in range(EVENTS):
         hub.store.append_event(event())
+    for _ in range(WAVEFORMS):
+        hub.store.append_waveform(waveform())
 
 
 def everything_waits(hub: LinkedHub, times: int = 1) -> bool:
-    made = {UpLane.ALARMS: ALARMS, UpLane.READINGS: READINGS, UpLane.EVENTS: EVENTS}
+    made = {
+        UpLane.ALARMS: ALARMS,
+        UpLane.READINGS: READINGS,
+        UpLane.EVENTS: EVENTS,
+        UpLane.WAVEFORMS: WAVEFORMS,
+    }
     return hub.store.waiting() == {lane: times * count for lane, count in made.items()}
 
 
@@ -51,6 +58,7 @@ def is_all_that_was_made(cloud: StoringCloud, hub: LinkedHub, times: int = 1) ->
         UpLane.ALARMS: ((1, times * ALARMS),),
         UpLane.READINGS: ((1, times * READINGS),),
         UpLane.EVENTS: ((1, times * EVENTS),),
+        UpLane.WAVEFORMS: ((1, times * WAVEFORMS),),
     }
 
 

@@ -8,25 +8,38 @@ from starlette.routing import Mount
 from tests.support.database import TestDatabase
 from tests.support.log_guard import PLANTED
 from tests.support.nats import TestBroker
-from tests.support.ward import ALERT_OF, MINE, NURSE, OTHERS, PLANTED_VALUE, STRANGER, TECH, Ward, running_ward
+from tests.support.ward import (
+    ALERT_OF,
+    MINE,
+    NURSE,
+    OTHERS,
+    PLANTED_SAMPLE,
+    PLANTED_VALUE,
+    STRANGER,
+    TECH,
+    Ward,
+    running_ward,
+)
 
 from bedside_cloud.contracts.identity import Role
 from bedside_cloud.engines.audit import checked, entries
 from bedside_profiles.readings import Metric
+from bedside_profiles.waveforms import Signal
 
-SIGNS = (*PLANTED, f"{PLANTED_VALUE:.0f}", ALERT_OF[MINE], ALERT_OF[OTHERS])
+SIGNS = (*PLANTED, f"{PLANTED_VALUE:.0f}", str(PLANTED_SAMPLE), ALERT_OF[MINE], ALERT_OF[OTHERS])
 """What must not be in an answer to somebody who may not see it."""
 
 LOGIN_PATHS = {"/login", "/logout", "/api/v1/login"}
 SHOWS = {
     "/": {"overview", "trend"},
     "/fragments/worklist": {"overview", "trend"},
-    "/patients/{patient_id}": {"overview", "trend", "limits"},
-    "/fragments/patients/{patient_id}": {"overview", "trend", "limits"},
+    "/patients/{patient_id}": {"overview", "trend", "limits", "waveform"},
+    "/fragments/patients/{patient_id}": {"overview", "trend", "limits", "waveform"},
     "/alerts/{alert_id}/acknowledge": {"acknowledged"},
     "/api/v1/patients": {"name"},
     "/api/v1/readings/latest": {"overview"},
     "/api/v1/patients/{patient_id}/trends/{metric}": {"trend"},
+    "/api/v1/patients/{patient_id}/waveforms/{signal}": {"waveform"},
     "/api/v1/alerts": {"overview"},
     "/api/v1/alerts/{alert_id}/acknowledge": {"acknowledged"},
     "/api/v1/hubs": set(),
@@ -43,7 +56,10 @@ async def ward(broker: TestBroker, database: TestDatabase) -> AsyncIterator[Ward
 
 def url(path: str, patient_id: str) -> str:
     filled = path.replace("{patient_id}", patient_id).replace("{alert_id}", ALERT_OF[patient_id])
-    return filled.replace("{metric}", Metric.SPO2.value) + "?from_ms=0&until_ms=4000000000000"
+    return (
+        filled.replace("{metric}", Metric.SPO2.value).replace("{signal}", Signal.ECG.value)
+        + "?from_ms=0&until_ms=4000000000000"
+    )
 
 
 async def asked(ward: Ward, path: str, patient_id: str, headers: dict[str, str]) -> tuple[int, str]:

@@ -73,7 +73,7 @@ async def test_a_quarantined_reading_is_stored_and_is_nobodys(ingest: Ingest) ->
     (outbox,) = ingest.rows("outbox")
     said = StoredReadings.model_validate_json(outbox["body"])
     assert [one.seq for one in said.readings] == [2], "no rule and no screen hears of it"
-    endpoints = Endpoints(ingest.database)
+    endpoints = Endpoints(ingest.database, lambda: NOBODY)
     latest = await endpoints.latest(LatestRequest(patient_ids=(PATIENT,)))
     assert [one.value for one in latest.readings] == [97.0]
     asked = TrendRequest(patient_id=PATIENT, metric=Metric.SPO2, from_ms=0, until_ms=NOON_MS + 1)
@@ -90,7 +90,9 @@ async def test_an_assignment_that_comes_later_does_not_take_it_out(ingest: Inges
     await ingest.store(batch(quarantined(80.0, 1), reading(97.0, seq=2)), assignments=Assignments(NOBODY))
     await attached(ingest, Assignment(device_id=OXIMETER, patient_id=PATIENT, from_ms=0))
     assert owners(ingest) == [None, PATIENT]
-    assert (await Endpoints(ingest.database).unassigned(Empty())).devices == (), "nobody waits for an assignment"
+    assert (await Endpoints(ingest.database, lambda: NOBODY).unassigned(Empty())).devices == (), (
+        "nobody waits for an assignment"
+    )
 
 
 async def test_it_stays_in_quarantine_when_its_hub_sends_it_again(ingest: Ingest) -> None:
@@ -199,7 +201,7 @@ async def test_what_waited_for_an_assignment_goes_to_the_owner_of_its_slot_or_in
     assert owners(ingest) == [PATIENT, SPOUSE, None, None]
     found = await Decisions(ingest).listed()
     assert {(one.first_seq, one.reason) for one in found} == {(3, UNKNOWN), (4, MISSING)}
-    assert (await Endpoints(ingest.database).unassigned(Empty())).devices == ()
+    assert (await Endpoints(ingest.database, lambda: NOBODY).unassigned(Empty())).devices == ()
 
 
 @pytest.mark.parametrize(

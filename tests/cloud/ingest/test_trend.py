@@ -11,6 +11,7 @@ from tests.support.readings import HUB, OXIMETER, PATIENT
 import bedside_cloud.ingest
 from bedside_cloud.contracts.readings import TrendAnswer, TrendPoint, TrendRequest
 from bedside_cloud.database.pool import Database
+from bedside_cloud.ingest.assignments import NOBODY
 from bedside_cloud.ingest.endpoints import Endpoints
 from bedside_profiles.readings import Metric, RangeFlag
 
@@ -44,7 +45,7 @@ async def two_hours(database: TestDatabase) -> AsyncIterator[Endpoints]:
                     "last": SECONDS - 1,
                 },
             )
-        yield Endpoints(opened)
+        yield Endpoints(opened, lambda: NOBODY)
 
 
 async def asked(endpoints: Endpoints, *, seconds: int = SECONDS, **changes: int) -> TrendAnswer:
