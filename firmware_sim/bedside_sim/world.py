@@ -13,8 +13,8 @@ from pathlib import Path
 from bedside_profiles.readings import Metric
 from bedside_sim.devices.blood_pressure_cuff import BloodPressureCuff
 from bedside_sim.devices.device import Device, Moment
-from bedside_sim.devices.heart_rate_strap import HeartRateStrap
 from bedside_sim.devices.nonin_oximeter import NoninOximeter
+from bedside_sim.devices.polar_h10 import PolarH10
 from bedside_sim.devices.pulse_oximeter import PulseOximeter
 from bedside_sim.devices.radio_device import RadioDevice
 from bedside_sim.devices.radio_sets import KINDS
@@ -82,7 +82,7 @@ class World:
                 address=_address(settings, 2),
                 every_seconds=settings.cuff_every_seconds,
             ),
-            HeartRateStrap(air, journal, device_id=f"{settings.prefix}-strap", address=_address(settings, 3)),
+            PolarH10(air, journal, device_id=f"{settings.prefix}-strap", address=_address(settings, 3)),
         ]
         if settings.pty is not None:
             dice = random.Random(settings.seed) if settings.split else None

@@ -71,7 +71,7 @@ async def test_emits_one_exact_value_at_once_and_says_when(tmp_path: Path) -> No
         assert {device["profile"] for device in world.ready["devices"]} == {
             "bluetooth.pulse_oximeter",
             "bluetooth.blood_pressure",
-            "bluetooth.heart_rate",
+            "bluetooth.polar_h10",
             "serial.nonin_df2",
         }
         await world.ask(do="pause")

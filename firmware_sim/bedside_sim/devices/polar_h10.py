@@ -42,6 +42,11 @@ class PolarH10(HeartRateStrap):
         self._pulse_rate = 70.0
         self._streaming: asyncio.Task[None] | None = None
 
+    @property
+    def whereabouts(self) -> dict[str, str]:
+        """See `device.Device`."""
+        return {**super().whereabouts, "waveform": "on"}
+
     async def second(self, vitals: Vitals, moment: Moment) -> None:
         """See `HeartRateStrap`."""
         self._pulse_rate = vitals.pulse_rate

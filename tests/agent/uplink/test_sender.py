@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import NOON_MS, ManualClock
-from tests.support.readings import GENERATION, HUB, alarm, event, reading
+from tests.support.readings import GENERATION, HUB, alarm, event, reading, waveform
 from tests.support.storing_cloud import Mailbag, StoringCloud
 
 from bedside_agent.buffer.contents import Damaged, Item
@@ -22,7 +22,7 @@ from bedside_profiles.wire.batch import Batch, decode_batch
 from bedside_profiles.wire.events import Gap, GapReason
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.receipt import Receipt, UndecodableBody
-from bedside_profiles.wire.topics import UpLane
+from bedside_profiles.wire.topics import SEQUENCED, UpLane
 
 LIMITS = Limits(batch_bytes=1024, window_bytes=2048, receipt_timeout_ms=10_000)
 
@@ -84,13 +84,14 @@ def receipt(store_id: str, lane: UpLane, *stored: tuple[int, int]) -> Receipt:
     return Receipt(SCHEMA_VERSION, HUB, GENERATION, lane, store_id, stored)
 
 
-async def test_alarms_go_first_then_live_readings_then_events_then_the_backlog(tmp_path: Path) -> None:
+async def test_alarms_go_first_then_live_readings_then_events_then_the_backlog_then_waveforms(tmp_path: Path) -> None:
     async with hub(tmp_path) as old:
         await old.fill(2)
         born = old.store.store_id
     async with hub(tmp_path) as one:
         await one.fill(3)
         one.sender._begin_live()
+        await one.store.append_waveform(waveform())
         await one.fill(2)
         await one.store.append_event(event())[1]
         await one.store.append_alarm(alarm())[1]
@@ -101,6 +102,7 @@ async def test_alarms_go_first_then_live_readings_then_events_then_the_backlog(t
             (UpLane.EVENTS, False, []),
             (UpLane.READINGS, True, [1, 2]),
             (UpLane.READINGS, False, [1, 2, 3]),
+            (UpLane.WAVEFORMS, False, []),
         ]
 
 
@@ -231,12 +233,14 @@ async def test_every_item_of_every_lane_arrives_once_from_several_stores(tmp_pat
             await one.fill(300)
             await one.store.append_alarm(alarm())[1]
             await one.store.append_event(event())[1]
+            await one.store.append_waveform(waveform())
     async with hub(tmp_path) as one:
         await one.deliver(cloud)
-    assert {lane: cloud.count(lane) for lane in (UpLane.READINGS, UpLane.ALARMS, UpLane.EVENTS)} == {
+    assert {lane: cloud.count(lane) for lane in SEQUENCED} == {
         UpLane.READINGS: 900,
         UpLane.ALARMS: 3,
         UpLane.EVENTS: 3,
+        UpLane.WAVEFORMS: 3,
     }
     everything = [(batch.header.store_id, seq) for batch in cloud.batches for seq in seqs(batch)]
     assert len(everything) == len(set(everything)) == 900
