@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import ssl
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from bedside_agent.progress import Progress, patience_ms
 from bedside_agent.radio.mending import Mending, System
 from bedside_agent.radio.radios import Radios
 from bedside_agent.reboots import Reboots
+from bedside_agent.remote import Remote
 from bedside_agent.serial.tty_port import open_tty
 from bedside_agent.settings import Settings, load, page_address
 from bedside_agent.signals.choice import quiet_hours, signals
@@ -89,7 +90,7 @@ async def run_agent(state: Path, memory: Path, settings: Settings, stop: asyncio
     authority = Authority(settings.hub_id, Identity(state / IDENTITY).root_der())
     async with opened_store(state, memory, settings, kernel) as store, opened_radio(settings, state / BONDS) as central:
         times = await time_keeper(kernel, store)
-        agent = Agent(state, settings, times, store, authority, central, System(memory.parent / REQUESTS))
+        agent = Agent(state, settings, times, store, authority, central, System(memory.parent / REQUESTS), stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.pause_sound)
         async with answering(state, memory, {REPORT: agent.answer, **agent.operations.table()}):
             await agent.run(stop, notifier)
@@ -116,6 +117,7 @@ class Agent:
         authority: Authority,
         central: Radios,
         system: System,
+        stop: Callable[[], None],
     ) -> None:
         jitter = random.SystemRandom()
         self._settings = settings
@@ -174,7 +176,9 @@ class Agent:
             self._on_renewal_failing,
         )
         self._renewal_trouble: str | None = None
-        self._commands = Commands(store, times, authority, {"report_status": self._link.report_status})
+        remote = Remote(state, self._renewal, stop)
+        actions = {"report_status": self._report_status, **remote.actions()}
+        self._commands = Commands(store, times, authority, actions, self._on_followed)
         self._station = Station(
             settings.device,
             central=central,
@@ -327,6 +331,13 @@ class Agent:
             kind = "plan_refused" if reply.outcome is Outcome.REFUSED else "plan_incomplete"
             self._note(kind, EventField("reason", reply.reason))
         self._link.reply(reply)
+
+    async def _report_status(self) -> bytes:
+        self._link.report_status()
+        return b""
+
+    def _on_followed(self, kind: str, reason: str) -> None:
+        self._note("command_followed", EventField("kind", kind), EventField("refused_for", reason))
 
     async def _on_command(self, document: SignedDocument) -> None:
         self._link.reply(await self._commands.follow(document))

@@ -96,6 +96,28 @@ def archive(files: list[Member], at: int) -> bytes:
     return buffer.getvalue()
 
 
+def fitting(content: bytes, most_bytes: int) -> bytes:
+    """The same archive, its longest files without their oldest lines until it has at most `most_bytes`."""
+    if len(content) <= most_bytes:
+        return content
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as tar:
+        entries = tar.getmembers()
+        at = int(entries[0].mtime) if entries else 0
+        files = [(Path(one.name).name, file.read()) for one in entries if (file := tar.extractfile(one)) is not None]
+    while len(content) > most_bytes and any(text for _, text in files):
+        longest = max(range(len(files)), key=lambda place: len(files[place][1]))
+        files[longest] = (files[longest][0], newer_half(files[longest][1]))
+        content = archive(files, at)
+    return content
+
+
+def newer_half(text: bytes) -> bytes:
+    """The second half of the text, from the beginning of a line on where it has more than one."""
+    half = text[len(text) // 2 + 1 :]
+    _, line_end, rest = half.partition(b"\n")
+    return rest if line_end and rest else half
+
+
 def said_by(command: tuple[str, ...]) -> bytes | None:
     """What a program prints within a limit; None when there is none, or it fails."""
     try:

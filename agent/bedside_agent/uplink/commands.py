@@ -1,13 +1,14 @@
 """Commands from the cloud: followed once, answered the same way however often they come."""
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
 from bedside_profiles.readings import ClockQuality
-from bedside_profiles.wire.command import Outcome, Reply
+from bedside_profiles.wire.command import Command, Outcome, Reply
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 from bedside_profiles.wire.signed import SignedDocument
 
@@ -18,17 +19,35 @@ MOST = 64
 UNKNOWN = "unknown_kind"
 EXPIRED = "expired"
 
+Action = Callable[[], Awaitable[bytes]]
+"""Does what a command asks for; what it asks back, or nothing. Raises `CommandFailedError`."""
+
+
+class CommandFailedError(Exception):
+    """It could not be done; the text says why, to a technician."""
+
 
 class Commands:
-    """`actions` are the kinds that this agent knows; each may be followed twice if power fails in between."""
+    """`actions` are the kinds that this agent knows; each may be followed twice if power fails in between.
+
+    `followed(kind, reason)` is called once a command is answered; the reason is empty for one that was done.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, authority: Authority, actions: Mapping[str, Callable[[], None]]
+        self,
+        store: Store,
+        clock: Clock,
+        authority: Authority,
+        actions: Mapping[str, Action],
+        followed: Callable[[str, str], None] = lambda kind, reason: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._authority = authority
         self._actions = actions
+        self._followed = followed
+        self._in_turn = asyncio.Lock()
+        self._newest: tuple[str, bytes] = ("", b"")
         try:
             saved = json.loads(store.state.get(STATE, b"{}"))
             self._answers = {str(key): str(reason) for key, reason in saved.items()}
@@ -37,23 +56,45 @@ class Commands:
             self._answers = {}
 
     async def follow(self, document: SignedDocument) -> Reply:
-        """The answer to a command; UntrustedError or WireError when it is not to be answered."""
+        """The answer to a command; UntrustedError or WireError when it is not to be answered.
+
+        One after the other: a command that comes again while it is followed gets the same answer.
+        """
         now = self._clock.now()
         synced = now.quality is ClockQuality.SYNCED
         command = self._authority.command(document, now.utc_ms if synced else None)
-        reason = self._answers.get(command.command_id)
-        if reason is None:
-            reason = ""
-            action = self._actions.get(command.kind)
-            if synced and now.utc_ms >= command.expires_at_ms:
-                reason = EXPIRED
-            elif action is None:
-                reason = UNKNOWN
-            else:
-                action()
-            self._answers[command.command_id] = reason
-            while len(self._answers) > MOST:
-                self._answers.pop(next(iter(self._answers)))
-            await self._store.put_state({STATE: json.dumps(self._answers).encode()})
+        async with self._in_turn:
+            reason = self._answers.get(command.command_id)
+            if reason is None:
+                reason = await self._done(command, is_late=synced and now.utc_ms >= command.expires_at_ms)
+                await self._remember(command.command_id, reason)
+                self._followed(command.kind, reason)
+        number, content = self._newest
         outcome = Outcome.REFUSED if reason else Outcome.APPLIED
-        return Reply(SCHEMA_VERSION, command.hub_id, command.command_id, outcome, reason=reason)
+        return Reply(
+            SCHEMA_VERSION,
+            command.hub_id,
+            command.command_id,
+            outcome,
+            reason=reason,
+            content=content if number == command.command_id else b"",
+        )
+
+    async def _done(self, command: Command, *, is_late: bool) -> str:
+        """Empty once it is done; else why not."""
+        action = self._actions.get(command.kind)
+        if is_late:
+            return EXPIRED
+        if action is None:
+            return UNKNOWN
+        try:
+            self._newest = (command.command_id, await action())
+        except CommandFailedError as error:
+            return str(error)[:1000]
+        return ""
+
+    async def _remember(self, command_id: str, reason: str) -> None:
+        self._answers[command_id] = reason
+        while len(self._answers) > MOST:
+            self._answers.pop(next(iter(self._answers)))
+        await self._store.put_state({STATE: json.dumps(self._answers).encode()})

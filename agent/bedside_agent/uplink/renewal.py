@@ -87,6 +87,7 @@ class Renewal:
         self._failing = failing
         self._spread = jitter.random()
         self._failed_proofs = 0
+        self._in_turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Look every minute, and renew when it is due, until cancelled."""
@@ -95,7 +96,7 @@ class Renewal:
             pause = LOOK_SECONDS
             if self.is_due():
                 try:
-                    await self.renew()
+                    await self.renew_now()
                     failures, pause = 0, REST_SECONDS
                     self._failing(None)
                 except (EnrolmentError, IdentityError, ConnectionFailedError, OSError) as error:
@@ -119,6 +120,11 @@ class Renewal:
         now = self._clock.now()
         known_ms = now.utc_ms if now.quality is ClockQuality.SYNCED else self._floor_ms() or 0
         return known_ms >= due_ms(*self._identity.validity_ms(), self._spread)
+
+    async def renew_now(self) -> None:
+        """Renew, due or not, after a renewal that is under way."""
+        async with self._in_turn:
+            await self.renew()
 
     async def renew(self) -> None:
         """One renewal, from the key to the exchange. What it raises leaves the present certificate in use.

@@ -8,7 +8,7 @@ open (`*`): a subject that a service will need one day is added on that day.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bedside_cloud.contracts import alerts, identity, readings, registry
+from bedside_cloud.contracts import alerts, hub_commands, identity, readings, registry
 from bedside_cloud.contracts import identity_administration as people
 from bedside_cloud.contracts import registry_administration as care
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
@@ -78,6 +78,9 @@ REGISTRY_FOR_OPERATOR = (
     care.DEVICES,
     care.TEAM_ADD,
     care.LIMITS_SET,
+    hub_commands.COMMAND_GIVE,
+    hub_commands.COMMANDS,
+    hub_commands.COMMAND_CONTENT,
 )
 INGEST_FOR_OPERATOR = (readings.QUARANTINE, readings.QUARANTINE_CONFIRM, readings.QUARANTINE_DISMISS)
 """What a tech asks for at the command line. Of a measurement in quarantine no value is told."""
@@ -97,7 +100,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         name="registry",
         sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL),
         schema="registry",
-        publishes=(registry.CHANGED, _down(DownLane.CAREPLAN)),
+        publishes=(registry.CHANGED, _down(DownLane.CAREPLAN), _down(DownLane.COMMANDS)),
         subscribes=(_up(UpLane.STATUS), _up(UpLane.REPLIES), people.HUB_ENROLLED),
         serves=(
             registry.ASSIGNMENTS,
@@ -107,6 +110,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
             *REGISTRY_FOR_OPERATOR,
         ),
         requests=(people.INCIDENT_REPORT,),
+        appends=(Appended("audit", "deeds", ("actor", "deed", "subject", "detail")),),
     ),
     ServiceEntry(
         name="ingest",

@@ -34,6 +34,7 @@ from bedside_cloud.contracts.registry_administration import DEVICES, DeviceEntry
 from bedside_cloud.engines.certificates.authority import fingerprint
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask
+from bedside_cloud.operator_tools.commands import command
 from bedside_cloud.operator_tools.labels import Label, labels_pdf
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
@@ -49,6 +50,7 @@ fleet.add_typer(hub, name="hub")
 incident = typer.Typer(help="Copied claims, keys and SD cards.", no_args_is_help=True)
 fleet.add_typer(device, name="device")
 fleet.add_typer(incident, name="incident")
+fleet.add_typer(command, name="command")
 
 
 class ClaimTicket(Message):

@@ -1,4 +1,4 @@
-"""The hubs' side of registry: what they say of themselves, and the plans they are sent until they have answered."""
+"""The hubs' side of registry: what they say of themselves, and what they are sent until they have answered."""
 
 import asyncio
 import logging
@@ -15,6 +15,7 @@ from bedside_cloud.contracts.identity_administration import (
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Connection, Database, fetch_all, unavailable
 from bedside_cloud.registry import store
+from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.plans import SQL, PlanIssuer
 from bedside_profiles.errors import WireError
 from bedside_profiles.wire.command import Reply
@@ -28,7 +29,7 @@ BOOTS_KEPT = 16
 """How many of a hub's earlier boots are known: two computers that take turns soon come back to one of them."""
 
 RESEND_SECONDS = 5.0
-"""How often an unanswered plan is sent again to a hub that is online."""
+"""How often an unanswered plan or command is sent again to a hub that is online."""
 
 
 class Lanes:
@@ -39,11 +40,13 @@ class Lanes:
         database: Database,
         bus: Bus,
         plans: PlanIssuer,
+        commands: Commands,
         changed: Callable[[int, tuple[str, ...]], Awaitable[None]],
     ) -> None:
         self._database = database
         self._bus = bus
         self._plans = plans
+        self._commands = commands
         self._changed = changed
 
     async def on_status(self, where: str, body: bytes) -> None:
@@ -52,7 +55,7 @@ class Lanes:
         await self._guarded("status", hub_id, lambda: self._take_status(hub_id, decode(Status, body)))
 
     async def on_reply(self, where: str, body: bytes) -> None:
-        """The hub's answer to a plan."""
+        """The hub's answer to a plan or a command."""
         hub_id, _ = parse_topic(where)
         await self._guarded("reply", hub_id, lambda: self._take_reply(hub_id, decode(Reply, body)))
 
@@ -74,17 +77,20 @@ class Lanes:
             await self._bus.publish_bytes(subject(hub_id, DownLane.CAREPLAN), rows[0][3])
 
     async def resend(self) -> None:
-        """Send unanswered plans again, for ever."""
+        """Send unanswered plans and commands again, for ever."""
         while True:
             await asyncio.sleep(RESEND_SECONDS)
             try:
                 async with self._database.transaction() as connection:
                     rows = await fetch_all(connection, SQL["unanswered_plans"], {})
+                commands = await self._commands.unanswered()
             except unavailable as cause:
                 LOG.warning("resend_waits cause=%s", type(cause).__name__)
                 continue
             for hub_id, document in rows:
                 await self._bus.publish_bytes(subject(hub_id, DownLane.CAREPLAN), document)
+            for hub_id, document in commands:
+                await self._bus.publish_bytes(subject(hub_id, DownLane.COMMANDS), document)
 
     async def _take_status(self, hub_id: str, status: Status) -> None:
         async with self._database.transaction() as connection:
@@ -147,6 +153,7 @@ class Lanes:
 
     async def _take_reply(self, hub_id: str, reply: Reply) -> None:
         if reply.version is None:
+            await self._commands.take_reply(hub_id, reply)
             return
         parameters = {
             "hub_id": hub_id,

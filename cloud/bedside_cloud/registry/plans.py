@@ -13,7 +13,7 @@ from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.queries import Queries
 from bedside_cloud.database.times import to_ms
 from bedside_cloud.registry.limits import kept
-from bedside_cloud.registry.signing import PlanSigner
+from bedside_cloud.registry.signing import Signer
 from bedside_profiles.wire.careplan import CarePlan, PlannedDevice, needs_of
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
 
@@ -23,7 +23,7 @@ SQL = Queries(Path(__file__).parent / "queries.sql")
 class PlanIssuer:
     """`clock` is the wall clock; the caller's transaction holds the patient's row."""
 
-    def __init__(self, signer: PlanSigner, clock: Callable[[], datetime]) -> None:
+    def __init__(self, signer: Signer, clock: Callable[[], datetime]) -> None:
         self._signer = signer
         self._clock = clock
 

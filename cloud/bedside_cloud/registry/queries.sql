@@ -229,3 +229,44 @@ INSERT INTO hub_events (hub_id, store_id, seq, kind, device_id, at, fields)
 VALUES (%(hub_id)s, %(store_id)s, %(seq)s, %(kind)s, %(device_id)s, %(at)s, %(fields)s)
 ON CONFLICT DO NOTHING
 RETURNING 1
+
+-- name: hub_is_known
+SELECT 1 FROM hubs WHERE hub_id = %(hub_id)s
+
+-- name: insert_command
+INSERT INTO commands (command_id, hub_id, kind, document, given_at, expires_at)
+VALUES (%(command_id)s, %(hub_id)s, %(kind)s, %(document)s, %(given_at)s, %(expires_at)s)
+
+-- name: open_command_of_kind
+SELECT command_id::text FROM commands
+WHERE hub_id = %(hub_id)s AND kind = %(kind)s AND answered_at IS NULL AND expires_at > %(now)s
+ORDER BY given_at
+LIMIT 1
+
+-- name: unanswered_commands
+SELECT commands.hub_id, commands.document
+FROM commands
+JOIN hubs USING (hub_id)
+WHERE commands.answered_at IS NULL AND commands.expires_at > %(now)s AND hubs.online
+ORDER BY commands.given_at
+
+-- name: answer_command
+UPDATE commands SET answered_at = %(now)s, outcome = %(outcome)s, reason = %(reason)s, content = %(content)s
+WHERE hub_id = %(hub_id)s AND command_id = %(command_id)s AND answered_at IS NULL
+RETURNING kind
+
+-- name: commands
+SELECT command_id::text, hub_id, kind, given_at, expires_at, answered_at, outcome, reason, octet_length(content)
+FROM commands
+WHERE %(hub_id)s::text IS NULL OR hub_id = %(hub_id)s
+ORDER BY given_at DESC
+LIMIT %(most)s
+
+-- name: command_content
+SELECT kind, content FROM commands WHERE command_id = %(command_id)s
+
+-- name: forget_contents
+UPDATE commands SET content = '' WHERE answered_at < %(before)s AND content <> ''
+
+-- name: add_deed
+INSERT INTO audit.deeds (actor, deed, subject, detail) VALUES (%(actor)s, %(deed)s, %(subject)s, %(detail)s)

@@ -9,10 +9,11 @@ from bedside_cloud.contracts.identity_administration import HUB_ENROLLED
 from bedside_cloud.contracts.registry import Changed
 from bedside_cloud.database.pool import Database
 from bedside_cloud.readiness import announce_ready
+from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.endpoints import Endpoints
 from bedside_cloud.registry.lanes import Lanes
 from bedside_cloud.registry.plans import PlanIssuer
-from bedside_cloud.registry.signing import PlanSigner
+from bedside_cloud.registry.signing import Signer
 from bedside_cloud.settings import ServiceSettings
 from bedside_profiles.wire.topics import UpLane, subject
 
@@ -30,17 +31,19 @@ async def main(settings: ServiceSettings) -> None:
         Database.open(settings.database, (Path(__file__).parent / "schema",)) as database,
         Bus.open(settings.bus) as bus,
     ):
-        plans = PlanIssuer(PlanSigner(*settings.certificates.leaf("registry")), utc_now)
+        signer = Signer(*settings.certificates.leaf("registry"))
+        plans = PlanIssuer(signer, utc_now)
+        commands = Commands(database, signer, utc_now)
 
         async def changed(version: int, hub_ids: tuple[str, ...]) -> None:
             await bus.publish(registry.CHANGED, Changed(version=version))
             for hub_id in hub_ids:
                 await lanes.send_plan(hub_id)
 
-        lanes = Lanes(database, bus, plans, changed)
+        lanes = Lanes(database, bus, plans, commands, changed)
         await bus.subscribe(subject("*", UpLane.STATUS), lanes.on_status, queue=QUEUE)
         await bus.subscribe(subject("*", UpLane.REPLIES), lanes.on_reply, queue=QUEUE)
         await bus.subscribe(HUB_ENROLLED, lanes.on_enrolled, queue=QUEUE)
-        await bus.serve(Endpoints(database, plans, utc_now, changed).table())
+        await bus.serve((*Endpoints(database, plans, utc_now, changed).table(), *commands.table()))
         announce_ready()
         await lanes.resend()

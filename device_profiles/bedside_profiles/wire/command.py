@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from bedside_profiles.bounds import Name
+from bedside_profiles.bounds import Name, Shape
 from bedside_profiles.wire.events import EventField
 from bedside_profiles.wire.kinds import HubId, Schema, UtcMs, Uuid
+
+MOST_CONTENT_BYTES = 192 * 1024
+"""Of one answer: with all around it, it stays below what a message may have."""
 
 
 class Outcome(StrEnum):
@@ -29,7 +33,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The hub's answer to a command (`about` is its id) or a care plan (`about` is the plan's id)."""
+    """The hub's answer to a command (`about` is its id) or a care plan (`about` is the plan's id). `content` is what a
+    command asked for, an archive or a text, gzipped."""
 
     schema: Schema
     hub_id: HubId
@@ -37,3 +42,4 @@ class Reply:
     outcome: Outcome
     version: int | None = None
     reason: str = ""
+    content: Annotated[bytes, Shape(MOST_CONTENT_BYTES)] = b""

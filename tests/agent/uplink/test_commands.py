@@ -1,5 +1,6 @@
 """Commands: followed once, answered the same for ever."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.readings import HUB
 from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
 from bedside_agent.errors import UntrustedError
-from bedside_agent.uplink.commands import EXPIRED, MOST, UNKNOWN, Commands
+from bedside_agent.uplink.commands import EXPIRED, MOST, UNKNOWN, Action, CommandFailedError, Commands
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.wire.command import Command, Outcome
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -23,12 +24,21 @@ def command(number: int = 1, kind: str = "report_status", *, expires_at_ms: int 
     return Command(SCHEMA_VERSION, f"00000000-0000-4000-8000-{number:012d}", HUB, kind, expires_at_ms)
 
 
+def counted(done: list[str], content: bytes = b"") -> Action:
+    async def action() -> bytes:
+        await asyncio.sleep(0)
+        done.append("x")
+        return content
+
+    return action
+
+
 async def test_a_command_is_followed_once_and_answered_alike_even_after_it_expired(tmp_path: Path) -> None:
     clock = ManualClock()
     done: list[str] = []
     for _ in range(2):
         store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
-        commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: done.append("x")})
+        commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": counted(done)})
         for _ in range(2):
             reply = await commands.follow(REGISTRY.sign(command()))
             assert (reply.outcome, reply.about) == (Outcome.APPLIED, command().command_id)
@@ -55,7 +65,7 @@ async def test_what_is_not_followed_says_why(tmp_path: Path) -> None:
 async def test_a_hub_without_the_time_follows_rather_than_refuses(tmp_path: Path) -> None:
     clock = ManualClock(0, ClockQuality.UNSYNCED)
     store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
-    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: None})
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": counted([])})
     assert (await commands.follow(REGISTRY.sign(command()))).outcome is Outcome.APPLIED
     await store.close()
 
@@ -63,8 +73,38 @@ async def test_a_hub_without_the_time_follows_rather_than_refuses(tmp_path: Path
 async def test_the_memory_is_bounded(tmp_path: Path) -> None:
     clock = ManualClock()
     store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
-    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": lambda: None})
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": counted([])})
     for number in range(MOST + 5):
         await commands.follow(REGISTRY.sign(command(number)))
     assert len(commands._answers) == MOST
+    await store.close()
+
+
+async def test_one_that_comes_again_while_it_is_followed_is_not_followed_twice(tmp_path: Path) -> None:
+    clock, done = ManualClock(), list[str]()
+    told: list[tuple[str, str]] = []
+    store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+    actions = {"report_status": counted(done, b"archive")}
+    commands = Commands(
+        store, clock, Authority(HUB, CA.root.der), actions, lambda kind, reason: told.append((kind, reason))
+    )
+    replies = await asyncio.gather(*[commands.follow(REGISTRY.sign(command())) for _ in range(5)])
+    assert (done, told) == (["x"], [("report_status", "")])
+    assert {(one.outcome, one.content) for one in replies} == {(Outcome.APPLIED, b"archive")}
+    await store.close()
+
+
+async def test_one_that_cannot_be_done_says_why_and_is_not_tried_again(tmp_path: Path) -> None:
+    clock, tries = ManualClock(), list[str]()
+
+    async def fails() -> bytes:
+        tries.append("x")
+        raise CommandFailedError("nobody is there")
+
+    store = await Store.open(tmp_path / "buffer.db", clock, commit_window_ms=1)
+    commands = Commands(store, clock, Authority(HUB, CA.root.der), {"report_status": fails})
+    for _ in range(2):
+        reply = await commands.follow(REGISTRY.sign(command()))
+        assert (reply.outcome, reply.reason) == (Outcome.REFUSED, "nobody is there")
+    assert tries == ["x"]
     await store.close()
