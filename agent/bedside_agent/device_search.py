@@ -63,7 +63,7 @@ def search(
 
 
 def plugged_in(entries: Iterable[DeviceEntry], *, sysfs: Path = usb.SYSFS) -> list[Report]:
-    """Every USB serial adapter: its `usb_id` for `device add`, its terminal, and which of the devices it is here."""
+    """Every USB serial adapter and meter: its `usb_id` for `device add`, its node, and which of the devices it is."""
     entries = tuple(entries)
     return [
         {
@@ -87,7 +87,7 @@ def plugged_table(adapters: list[Report]) -> Table:
         caption="A new one: bedside-agent device add NAME --usb-id … --profile serial.…",
         caption_justify="left",
     )
-    for name in ("USB serial adapter", "terminal", "here"):
+    for name in ("USB adapter or meter", "its node", "here"):
         table.add_column(name, overflow="fold")
     for one in adapters:
         table.add_row(escaped(one["usb_id"]), one["terminal"], escaped(one["device_id"] or "—"))

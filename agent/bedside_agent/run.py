@@ -40,7 +40,7 @@ from bedside_agent.radio.mending import Mending, System
 from bedside_agent.radio.radios import Radios
 from bedside_agent.reboots import Reboots
 from bedside_agent.remote import Remote
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_agent.settings import Settings, load, page_address
 from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
@@ -182,7 +182,7 @@ class Agent:
         self._station = Station(
             settings.device,
             central=central,
-            open_port=open_tty,
+            open_port=open_line,
             sink=watch,
             clock=times,
             report=watch.note,

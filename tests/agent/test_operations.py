@@ -13,7 +13,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.operations import DeviceOperations
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.bluetooth import pulse_oximeter
 from bedside_profiles.readings import Measurement, Metric, Modality
 from bedside_profiles.wire.status import LinkState
@@ -32,7 +32,7 @@ async def test_a_repair_that_fails_says_why_also_when_the_device_has_just_said_s
             station = Station(
                 entries,
                 central=central,
-                open_port=open_tty,
+                open_port=open_line,
                 sink=watch,
                 clock=ManualClock(),
                 report=watch.note,

@@ -18,7 +18,7 @@ from tests.support.virtual_radio import until
 from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.radio.central import AccessRefusedError, Target
 from bedside_agent.radio.choice import open_central
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.bluetooth import glucose, pulse_oximeter, record_access, thermometer
 from bedside_profiles.profile import Decoded
 from bedside_profiles.readings import Metric
@@ -105,7 +105,7 @@ async def test_emits_one_exact_value_at_once_and_says_when(tmp_path: Path) -> No
 
 async def test_the_serial_oximeter_says_one_set_a_second(tmp_path: Path) -> None:
     async with simulator(tmp_path, "--split", "--scenario", "desaturation", "--start-after", "600") as world:
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         framer, sets = Df2Framer(), list[Decoded]()
         async with asyncio.timeout(15):
             while len(sets) < 3:
@@ -171,7 +171,7 @@ async def test_any_serial_device_can_be_started_by_its_profiles_name(tmp_path: P
         assert entry == {"device_id": "sim-taidoc-glucose", "profile": "serial.taidoc_glucose", "port": str(meter)}
         answer = await world.ask(do="emit", device="sim-taidoc-glucose", values={"glucose": 112})
         assert answer["emitted"]
-        port = open_tty(str(meter), taidoc.LINE)
+        port = open_line(str(meter), taidoc.LINE)
         count, heard = taidoc.TaiDocFrame(0x2B, from_hub=True).to_bytes(), b""
         async with asyncio.timeout(15):
             await port.write(count)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.ptys import serial_line
 
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.serial.nonin_df2 import LINE
 from bedside_sim.faults import Flapping, pieces
 from bedside_sim.journal import Journal, Stamp, read_journal
@@ -16,7 +16,7 @@ async def test_a_line_knows_whether_somebody_listens(tmp_path: Path) -> None:
     with serial_line(tmp_path / "line") as line:
         assert not line.is_open()
         assert not await line.write(b"to nobody")
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         assert line.is_open()
         assert await line.write(b"to somebody")
         assert await port.read() == b"to somebody"
@@ -27,7 +27,7 @@ async def test_a_line_knows_whether_somebody_listens(tmp_path: Path) -> None:
 async def test_a_reader_that_takes_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedside_sim.pty._FULL_WAITS", 3)
     with serial_line(tmp_path / "line") as line:
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         assert not await line.write(bytes(100_000))
         await port.close()
 
@@ -37,7 +37,7 @@ async def test_the_path_leads_to_the_new_line(tmp_path: Path) -> None:
         line.unplug()
         assert not (tmp_path / "line").exists()
         line.plug_in()
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         assert line.is_open()
         await port.close()
 

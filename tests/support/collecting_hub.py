@@ -20,7 +20,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
 from bedside_agent.collect.station import Station
 from bedside_agent.intake import Intake
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.topics import UpLane
 from bedside_sim.radio import Air
@@ -65,7 +65,7 @@ async def collecting_hub(
         station = Station(
             entries,
             central=central,
-            open_port=open_tty,
+            open_port=open_line,
             sink=intake,
             clock=clock,
             report=notices.append,

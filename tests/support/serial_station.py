@@ -21,7 +21,8 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
 from bedside_agent.collect.station import Station
 from bedside_agent.intake import Intake
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
+from bedside_agent.serial.port import PortOpener
 from bedside_profiles.readings import ClockQuality, Reading
 from bedside_profiles.wire.topics import UpLane
 from bedside_sim.devices.serial_device import SerialDevice
@@ -102,7 +103,13 @@ class SerialRoom:
 
 @asynccontextmanager
 async def serial_room(
-    folder: Path, profile_name: str, *, taken_for: str | None = None, memory: int = 0, knows_time: bool = False
+    folder: Path,
+    profile_name: str,
+    *,
+    taken_for: str | None = None,
+    memory: int = 0,
+    knows_time: bool = False,
+    open_port: PortOpener = open_line,
 ) -> AsyncIterator[SerialRoom]:
     """The device, with `memory` results in it if it keeps any, and then a hub that reads it."""
     journal = Journal(folder / "journal")
@@ -118,7 +125,7 @@ async def serial_room(
     station = Station(
         [DeviceEntry(DEVICE, device.profile_name, port=str(folder / "line"))],
         central=None,
-        open_port=open_tty,
+        open_port=open_port,
         sink=Intake(store, keeper),
         clock=clock,
         report=room.notices.append,

@@ -50,6 +50,20 @@ class UsbTree:
             link.symlink_to(self.dev / name)
         return Stick(self, name, device, line, links)
 
+    def plug_in_hid(self, name: str, socket: str, *, kind: str, serial_number: str = "") -> Path:
+        """A HID device in a USB socket; the kernel calls its node `name`. What is at the node is the test's."""
+        vendor, product = (part.upper() for part in kind.split(":"))
+        device = self.sysfs / "devices" / "usb1" / socket
+        hid = device / f"{socket}:1.0" / f"0003:{vendor}:{product}.0001"
+        (hid / "hidraw" / name).mkdir(parents=True)
+        (device / "idVendor").write_text(f"{vendor.lower()}\n")
+        said = f"DRIVER=hid-generic\nHID_ID=0003:0000{vendor}:0000{product}\nHID_NAME=Sim\nHID_UNIQ={serial_number}\n"
+        (hid / "uevent").write_text(said)
+        (hid / "hidraw" / name / "device").symlink_to(hid)
+        (self.sysfs / "class" / "hidraw").mkdir(exist_ok=True)
+        (self.sysfs / "class" / "hidraw" / name).symlink_to(hid / "hidraw" / name)
+        return self.dev / name
+
 
 @dataclass
 class Stick:

@@ -59,8 +59,3 @@ class TtyPort:
         # The descriptor of an unplugged adapter reports its loss once more when it is closed.
         with contextlib.suppress(serial.SerialException, OSError):
             self._line.close()
-
-
-def open_tty(path: str, settings: LineSettings) -> TtyPort:
-    """The `port.PortOpener` of a real hub."""
-    return TtyPort(path, settings)

@@ -1,4 +1,4 @@
-"""USB serial adapters, told apart by what they say of themselves or by where they are plugged in.
+"""USB serial adapters and meters, told apart by what they say of themselves or by where they are plugged in.
 
 A `usb_id` is `VENDOR:PRODUCT`, `VENDOR:PRODUCT:SERIAL`, or `VENDOR:PRODUCT@PORT` for an adapter without a serial
 number among others of its kind. Vendor and product are four hexadecimal digits; PORT is the kernel's name for the USB
@@ -17,6 +17,12 @@ SYSFS = Path("/sys")
 DEVICE_NODES = Path("/dev")
 
 _USB = "/usb"
+
+METERS = frozenset({"1a79"})
+"""Vendors whose HID devices are meters (Bayer, later Ascensia). Keyboards and mice are nobody's business here."""
+
+_HID_ID = re.compile(r"^HID_ID=[0-9A-F]{4}:0000([0-9A-F]{4}):0000([0-9A-F]{4})$", re.MULTILINE)
+_HID_NUMBER = re.compile(r"^HID_UNIQ=(.+)$", re.MULTILINE)
 
 _SHAPE = re.compile(r'([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?::([^@\s"\\]+)|@([\w.-]+))?')
 
@@ -49,7 +55,7 @@ class UsbId:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One terminal of an adapter that is plugged in. `name` is the terminal's in /dev."""
+    """One terminal of an adapter, or one meter, that is plugged in. `name` is its node's in /dev."""
 
     name: str
     vendor: str
@@ -63,7 +69,8 @@ class Adapter:
 
 
 def adapters(sysfs: Path = SYSFS) -> Iterator[Adapter]:
-    """Every terminal of a USB adapter that the kernel knows, by name. One that is just going away is passed over."""
+    """Every terminal of a USB adapter that the kernel knows, by name, then every meter. One that is just going away is
+    passed over."""
     terminals = sysfs / "class" / "tty"
     for name in sorted(os.listdir(terminals)) if terminals.is_dir() else ():
         try:
@@ -73,6 +80,14 @@ def adapters(sysfs: Path = SYSFS) -> Iterator[Adapter]:
             continue
         if adapter is not None:
             yield adapter
+    nodes = sysfs / "class" / "hidraw"
+    for name in sorted(os.listdir(nodes)) if nodes.is_dir() else ():
+        try:
+            meter = _meter(nodes / name)
+        except OSError:
+            continue
+        if meter is not None:
+            yield meter
 
 
 def at_usb_id(text: str, *, sysfs: Path = SYSFS, device_nodes: Path = DEVICE_NODES) -> Place:
@@ -105,6 +120,18 @@ def _adapter(terminal: Path) -> Adapter | None:
             number = _word(folder / "serial") if (folder / "serial").is_file() else None
             return Adapter(terminal.name, vendor.lower(), product.lower(), number or None, folder.name)
     return None
+
+
+def _meter(node: Path) -> Adapter | None:
+    """None for a HID device of another kind. Raises OSError."""
+    said = _word(node / "device" / "uevent")
+    found = _HID_ID.search(said)
+    if found is None or found[1].lower() not in METERS:
+        return None
+    number = _HID_NUMBER.search(said)
+    above = Path(os.path.realpath(node / "device"))
+    socket = next((one.name for one in above.parents if (one / "idVendor").is_file()), above.name)
+    return Adapter(node.name, found[1].lower(), found[2].lower(), number[1].strip() if number else None, socket)
 
 
 def _word(file: Path) -> str:

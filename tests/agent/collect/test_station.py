@@ -16,7 +16,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
 from bedside_agent.collect.station import Station
 from bedside_agent.radio.choice import open_central
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.readings import Measurement
 from bedside_profiles.wire.status import LinkState
 from bedside_sim.faults import Flapping
@@ -63,7 +63,7 @@ async def station_in(world: World, shelf: Shelf, notices: list[Notice]) -> Async
     station = Station(
         [DeviceEntry(**entry) for entry in world.entries()],
         central=central,
-        open_port=open_tty,
+        open_port=open_line,
         sink=shelf,
         clock=ManualClock(),
         report=notices.append,
@@ -154,7 +154,7 @@ async def test_a_station_refuses_an_entry_with_problems() -> None:
         Station(
             [DeviceEntry("a", "bluetooth.toaster")],
             central=None,
-            open_port=open_tty,
+            open_port=open_line,
             sink=Shelf(),
             clock=ManualClock(),
             report=lambda _: None,
@@ -173,7 +173,7 @@ async def test_a_broken_sink_ends_the_station(tmp_path: Path) -> None:
                 Station(
                     [DeviceEntry(**entry) for entry in world.entries() if "port" in entry],
                     central=None,
-                    open_port=open_tty,
+                    open_port=open_line,
                     sink=Broken(),
                     clock=ManualClock(),
                     report=lambda _: None,

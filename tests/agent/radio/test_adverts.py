@@ -16,7 +16,7 @@ from bedside_agent.collect.devices import DeviceEntry
 from bedside_agent.collect.notices import Notice, NoticeKind
 from bedside_agent.collect.station import Station
 from bedside_agent.radio.bleak_central import BleakCentral
-from bedside_agent.serial.tty_port import open_tty
+from bedside_agent.serial.lines import open_line
 from bedside_profiles.advert import mi_scale, mibeacon_scale
 from bedside_profiles.catalogue import ADVERTS
 from bedside_profiles.profile import AdvertProfile
@@ -61,7 +61,7 @@ async def station_of(
     station = Station(
         entries,
         central=central,
-        open_port=open_tty,
+        open_port=open_line,
         sink=shelf,
         clock=ManualClock(),
         report=notices.append,

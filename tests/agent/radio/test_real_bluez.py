@@ -4,9 +4,11 @@ One boot serves all tests. They run in their order, and each leaves every device
 """
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -24,6 +26,7 @@ from bedside_sim.radio import ADAPTER_ADDRESS, Air
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.mosquitto, pytest.mark.vm]
 
+PROJECT = Path(__file__).parents[3]
 OXIMETER, CUFF, STRAP, RECLUSE, STRANGER = (f"F0:BE:D5:1D:00:0{number}" for number in range(1, 6))
 PASSKEY = 73519
 PRESSURE = {Metric.SYSTOLIC_PRESSURE: 121.0, Metric.DIASTOLIC_PRESSURE: 79.0}
@@ -203,3 +206,12 @@ async def test_the_agent_stops_cleanly(home: Home) -> None:
     await home.ward.machine.stop_agent()
     assert not home.oximeter.connected
     assert "Traceback" not in home.ward.machine.console.read_text()
+
+
+async def test_a_contour_meter_is_read_through_the_kernels_hidraw_node(home: Home) -> None:
+    where = f"cd {PROJECT} && PYTHONPATH={PROJECT}"
+    said = await home.ward.machine.run(f"{where} {sys.executable} -m tests.support.vm.uhid_meter 8", 180)
+    found = json.loads(said[said.index("{") :])
+    assert found["heard"] == found["memory"] == [100.0 + number for number in range(8)]
+    assert (found["usb_id"], found["harm"]) == ("1a79:6002:7390H2471234", 0)
+    assert found["node"].startswith("hidraw")

@@ -12,10 +12,10 @@ from tests.support.ptys import serial_line
 from tests.support.sessions import Recorder, Told, now_without_wall_time
 from tests.support.virtual_radio import until
 
+from bedside_agent.serial.lines import open_line
 from bedside_agent.serial.place import Absent, at_path
 from bedside_agent.serial.port import Port
 from bedside_agent.serial.session import SerialSession
-from bedside_agent.serial.tty_port import open_tty
 from bedside_profiles.asking import Ask, Now, Script, Scripted, pause
 from bedside_profiles.conversation import Finish, Trouble, Write
 from bedside_profiles.profile import LineSettings, SerialProfile
@@ -39,7 +39,7 @@ def speaking(write: Callable[[Now], Script]) -> SerialProfile:
 async def running(path: Path, profile: SerialProfile) -> AsyncIterator[tuple[SerialSession, Recorder, Told]]:
     ear, told = Recorder(), Told()
     session = SerialSession(
-        at_path(str(path)), profile, open_tty, ear, told, moment=now_without_wall_time, jitter=random.Random(1)
+        at_path(str(path)), profile, open_line, ear, told, moment=now_without_wall_time, jitter=random.Random(1)
     )
     task = asyncio.create_task(session.run())
     try:

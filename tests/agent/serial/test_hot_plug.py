@@ -11,9 +11,9 @@ from tests.support.sessions import Recorder, Told, now_without_wall_time
 from tests.support.usb_tree import Stick, UsbTree
 from tests.support.virtual_radio import until
 
+from bedside_agent.serial.lines import open_line
 from bedside_agent.serial.place import Absent, Place, Plugged, at_path
 from bedside_agent.serial.session import SerialSession
-from bedside_agent.serial.tty_port import open_tty
 from bedside_agent.serial.usb import adapters, at_usb_id
 from bedside_profiles.serial.nonin_df2 import PROFILE
 from bedside_profiles.wire.status import LinkState
@@ -42,7 +42,7 @@ def by_usb_id(tree: UsbTree, text: str) -> Place:
 @asynccontextmanager
 async def reading(place: Place) -> AsyncIterator[tuple[SerialSession, Recorder, Told]]:
     ear, told = Recorder(), Told()
-    session = SerialSession(place, PROFILE, open_tty, ear, told, moment=now_without_wall_time, jitter=random.Random(1))
+    session = SerialSession(place, PROFILE, open_line, ear, told, moment=now_without_wall_time, jitter=random.Random(1))
     task = asyncio.create_task(session.run())
     try:
         yield session, ear, told

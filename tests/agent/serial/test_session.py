@@ -12,10 +12,10 @@ from tests.support.ptys import serial_line
 from tests.support.sessions import Recorder, Told, now_without_wall_time
 from tests.support.virtual_radio import until
 
+from bedside_agent.serial.lines import open_line
 from bedside_agent.serial.place import at_path
 from bedside_agent.serial.port import PortError
 from bedside_agent.serial.session import SerialSession
-from bedside_agent.serial.tty_port import open_tty
 from bedside_profiles.profile import SerialProfile
 from bedside_profiles.serial.nonin_df2 import LINE, PROFILE
 from bedside_profiles.wire.status import LinkState
@@ -25,7 +25,7 @@ from bedside_profiles.wire.status import LinkState
 async def running(path: Path, profile: SerialProfile = PROFILE) -> AsyncIterator[tuple[SerialSession, Recorder, Told]]:
     ear, told = Recorder(), Told()
     session = SerialSession(
-        at_path(str(path)), profile, open_tty, ear, told, moment=now_without_wall_time, jitter=random.Random(1)
+        at_path(str(path)), profile, open_line, ear, told, moment=now_without_wall_time, jitter=random.Random(1)
     )
     task = asyncio.create_task(session.run())
     try:
@@ -41,22 +41,22 @@ def heard(ear: Recorder) -> bytes:
 
 async def test_a_line_that_is_not_there_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(PortError) as error:
-        open_tty(str(tmp_path / "missing"), LINE)
+        open_line(str(tmp_path / "missing"), LINE)
     assert error.value.path == str(tmp_path / "missing")
 
 
 async def test_a_line_has_one_reader(tmp_path: Path) -> None:
     with serial_line(tmp_path / "line"):
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         with pytest.raises(PortError):
-            open_tty(str(tmp_path / "line"), LINE)
+            open_line(str(tmp_path / "line"), LINE)
         await port.close()
 
 
 async def test_reads_and_writes_all_bytes_unchanged(tmp_path: Path) -> None:
     everything = bytes(range(256))
     with serial_line(tmp_path / "line") as line:
-        port = open_tty(str(tmp_path / "line"), LINE)
+        port = open_line(str(tmp_path / "line"), LINE)
         assert await line.write(everything)
         got = b""
         while len(got) < 256:

@@ -26,6 +26,8 @@ MODULES = (
     # The kernel's Bluetooth makes keys with these, and loads them by name.
     *("drbg", "jitterentropy_rng", "hmac", "sha256_generic", "sha512_generic", "ctr", "cmac", "ecb", "ccm"),
     *("ecdh_generic", "algif_hash", "algif_skcipher", "hci_uart"),
+    # A meter that is a USB HID device.
+    *("hid", "hid_generic", "uhid"),
 )
 ARGUMENTS = "console=ttyS0 panic=-1 quiet mitigations=off net.ifnames=0 random.trust_cpu=on"
 MEMORY_MB = 768
