@@ -143,7 +143,7 @@ def refused(refusal: RefusedError) -> Response:
     """What identity said, with its code."""
     if refusal.code == 401:
         return unauthorised(refusal.reason)
-    headers = {"Retry-After": "60"} if refusal.code == 429 else None
+    headers = {"Retry-After": "60"} if refusal.code in (429, 503) else None
     return PlainTextResponse(refusal.reason, status_code=refusal.code, headers=headers)
 
 

@@ -1,9 +1,10 @@
 """Certificates for hubs: enrolment with a claim, renewal with the one at hand, and the list of those refused."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
@@ -22,12 +23,15 @@ from bedside_cloud.engines.certificates import authority
 from bedside_cloud.engines.certificates.authority import Certificate, Issued
 from bedside_cloud.engines.certificates.requests import HubRequest, RequestError, hub_request
 from bedside_cloud.engines.certificates.revocation import RevokedFor, revocation_list
+from bedside_cloud.engines.certificates.token import TokenError, TokenKey
 from bedside_cloud.identity import store
 from bedside_cloud.identity.claims import claim_sha256
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import check_hub_id
 
 LOG = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 LONGEST_ABSENCE = timedelta(days=365)
 """How long after its end a certificate still renews: a hub that lay in a drawer comes back without a visit."""
@@ -78,7 +82,7 @@ class Enrolment:
         # Before the claim is used: a hub with a faulty request may try again with it.
         wanted = _read(request.csr_der, hub_id)
         now, claim = self._clock(), claim_sha256(request.claim)
-        certificate = authority.issue_hub(self._issuing, hub_id, wanted.key, now)
+        certificate = await self._issue(hub_id, wanted, now)
         version = 0
         async with self._database.transaction() as connection:
             refusal = await _misused(connection, hub_id, wanted, now)
@@ -105,7 +109,7 @@ class Enrolment:
         shown, hub_id = self._shown(request.certificate_der)
         wanted = _read(request.csr_der, hub_id)
         now = self._clock()
-        certificate = authority.issue_hub(self._issuing, hub_id, wanted.key, now)
+        certificate = await self._issue(hub_id, wanted, now)
         async with self._database.transaction() as connection:
             refusal = await self._refusal(connection, hub_id, shown, now)
             if refusal is None:
@@ -130,7 +134,10 @@ class Enrolment:
         now = self._clock()
         async with self._database.transaction() as connection:
             number, revoked = await store.revoked(connection, now)
-        return RevocationList(crl_der=revocation_list(issuer, revoked, number, now))
+        return RevocationList(crl_der=await _signed(issuer, lambda: revocation_list(issuer, revoked, number, now)))
+
+    async def _issue(self, hub_id: str, wanted: HubRequest, now: datetime) -> Certificate:
+        return await _signed(self._issuing, lambda: authority.issue_hub(self._issuing, hub_id, wanted.key, now))
 
     def _answer(self, certificate: Certificate) -> CertificatesOnly:
         return CertificatesOnly(pkcs7_der=authority.certificates_only([certificate, self._issuing.certificate]))
@@ -200,3 +207,15 @@ def _read(csr_der: bytes, hub_id: str) -> HubRequest:
         return hub_request(csr_der, hub_id)
     except RequestError as wrong:
         raise RefusedError(400, str(wrong)) from wrong
+
+
+async def _signed(issuer: Issued, make: Callable[[], Made]) -> Made:
+    """What `make` makes with the issuer's key. A token takes its time, which the others need not wait for, and may be
+    away: whoever asked tries again."""
+    if not isinstance(issuer.key, TokenKey):
+        return make()
+    try:
+        return await asyncio.to_thread(make)
+    except TokenError as cause:
+        LOG.error("token_unavailable why=%s", cause.why)
+        raise RefusedError(503, "The issuing authority cannot sign now. Try again in a moment.") from cause

@@ -1,11 +1,13 @@
 """`bedside-cloud authority`: the issuing authority that signs hubs' certificates, and its successor."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from bedside_cloud.contracts.message import Message
 from bedside_cloud.engines.certificates.authority import Certificate, fingerprint, serial_hex
+from bedside_cloud.engines.certificates.token import TokenUri
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
@@ -48,17 +50,22 @@ def show_command(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -
 
 
 @authority.command("rotate")
-def rotate_command(state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+def rotate_command(
+    token: Annotated[str | None, typer.Option("--token", help="Make its key there: a PKCS #11 URI.")] = None,
+    state: StateOption = DEFAULT_STATE,
+    json: JsonOption = False,
+) -> None:
     """Make another issuing authority. The cloud must be stopped; what the present one issued stays good.
 
     Example: bedside-cloud authority rotate
     """
+    uri = None if token is None else TokenUri.from_text(token)
     directory = state.absolute()
     opened = State.open(directory)
     with locked(directory, "Making another issuing authority"):
         try:
             made = opened.certificates.rotate(
-                opened.root_passphrase.reveal(), opened.issuing_passphrase.reveal(), datetime.now(UTC)
+                opened.root_passphrase.reveal(), opened.issuing_passphrase.reveal(), datetime.now(UTC), uri
             )
         except FileNotFoundError as cause:
             raise OperatorError(

@@ -48,9 +48,9 @@ def make_root(now: datetime) -> Issued:
     return Issued(_signed(builder, key.public_key(), key), key)
 
 
-def make_issuing(root: Issued, now: datetime) -> Issued:
-    """The authority that issues what servers, services and hubs hold."""
-    key = new_key()
+def make_issuing(root: Issued, now: datetime, key: PrivateKey | None = None) -> Issued:
+    """The authority that issues what servers, services and hubs hold, with that key or a new one."""
+    key = key or new_key()
     builder = _builder(_name("Bedside issuing"), root.certificate.subject, key.public_key(), now, ISSUING_LIFE)
     return Issued(_signed(_authority(builder, path_length=0), root.key.public_key(), root.key), key)
 

@@ -3,7 +3,7 @@
 ca.pem               the root's certificate: what everyone trusts
 issuing.pem          the issuing authority's certificate
 root.key             encrypted; needed only to make another issuing authority: keep it elsewhere
-issuing.key          encrypted; identity reads it
+issuing.key          encrypted, or the PKCS #11 URI of a key in a token; identity reads it
 earlier-<serial>.*   issuing authorities before it: what they issued is still in force
 next.*               the next one, while it takes the place of the present one
 <server>.pem/.key    broker, gateway, est: leaf with chain, renewed at start
@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bedside_cloud.engines.certificates import authority
-from bedside_cloud.engines.certificates.authority import Certificate, Issued
+from bedside_cloud.engines.certificates.authority import Certificate, Issued, PrivateKey
+from bedside_cloud.engines.certificates.token import SCHEME, TokenKey, TokenUri, make_token_key
 
 SERVERS = ("broker", "gateway", "est")
 SIGNING_SERVICES = ("registry",)
@@ -61,20 +62,25 @@ class CertificateFiles:
             if self._is_due(service, issuing, now):
                 self._store(service, authority.issue_service(issuing, service, now), issuing)
 
-    def rotate(self, root_passphrase: str, issuing_passphrase: str, now: datetime) -> Certificate:
+    def rotate(
+        self, root_passphrase: str, issuing_passphrase: str, now: datetime, token: TokenUri | None = None
+    ) -> Certificate:
         """Make another issuing authority, which issues from the next start on; what the present one issued stays good.
 
-        Nobody else may use the folder meanwhile. FileNotFoundError without the root's key, ValueError for a wrong
-        passphrase: nothing has changed then. A power cut leaves the present authority, or the next.
+        Its key is made in the `token`, under a name that is free there, or lies in a file. Nobody else may use the
+        folder meanwhile. FileNotFoundError without the root's key, ValueError for a wrong passphrase, TokenError:
+        nothing has changed then. A power cut leaves the present authority, or the next.
         """
         self._finish_rotation()
         root_key = authority.key_from_pem(self.key_file("root").read_bytes(), root_passphrase)
         present = self.issuing(issuing_passphrase)
-        following = authority.make_issuing(Issued(self.root(), root_key), now)
+        key = authority.new_key() if token is None else make_token_key(token)
+        following = authority.make_issuing(Issued(self.root(), root_key), now, key)
         earlier = EARLIER + authority.serial_hex(present.certificate)
         _write(self.key_file(earlier), self.key_file("issuing").read_bytes())
         _write(self.certificate_file(earlier), self.certificate_file("issuing").read_bytes())
-        _write(self.key_file(NEXT), authority.key_pem(following.key, issuing_passphrase))
+        kept = authority.key_pem(key, issuing_passphrase) if token is None else str(token).encode()
+        _write(self.key_file(NEXT), kept)
         # From here on the next one is the one: what is left to do can be done again.
         _write(self.certificate_file(NEXT), authority.certificate_pem(following.certificate))
         self._finish_rotation()
@@ -85,7 +91,7 @@ class CertificateFiles:
         found = []
         for file in sorted(self._folder.glob(f"{EARLIER}*.pem")):
             certificate = authority.certificates_from_pem(file.read_bytes())[0]
-            found.append(Issued(certificate, authority.key_from_pem(file.with_suffix(".key").read_bytes(), passphrase)))
+            found.append(Issued(certificate, _key(file.with_suffix(".key"), passphrase)))
         return tuple(found)
 
     def _finish_rotation(self) -> None:
@@ -100,9 +106,9 @@ class CertificateFiles:
         return authority.certificates_from_pem(self.ca_file.read_bytes())[0]
 
     def issuing(self, passphrase: str) -> Issued:
-        """The issuing authority with its key; ValueError for a wrong passphrase."""
+        """The issuing authority with its key; ValueError for a wrong passphrase. A token is asked when it signs."""
         certificate = authority.certificates_from_pem(self.certificate_file("issuing").read_bytes())[0]
-        return Issued(certificate, authority.key_from_pem(self.key_file("issuing").read_bytes(), passphrase))
+        return Issued(certificate, _key(self.key_file("issuing"), passphrase))
 
     def leaf(self, name: str) -> tuple[Issued, list[Certificate]]:
         """A leaf with its key, and its chain, leaf first, ending below the root."""
@@ -121,6 +127,13 @@ class CertificateFiles:
     def _store(self, name: str, issued: Issued, issuing: Issued) -> None:
         _write(self.key_file(name), authority.key_pem(issued.key))
         _write(self.certificate_file(name), authority.certificate_pem(issued.certificate, issuing.certificate))
+
+
+def _key(path: Path, passphrase: str) -> PrivateKey:
+    content = path.read_bytes()
+    if content.startswith(SCHEME.encode()):
+        return TokenKey(TokenUri.from_text(content.decode()))
+    return authority.key_from_pem(content, passphrase)
 
 
 def _write(path: Path, content: bytes) -> None:
