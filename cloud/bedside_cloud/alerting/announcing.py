@@ -23,19 +23,27 @@ class Announcer:
         """Tell of each change, oldest first."""
         for record in changed:
             await self._bus.publish(CHANGED, to_contract(record))
-            notice = AlertNotice(
-                schema=SCHEMA_VERSION,
-                hub_id=record.first.hub_id,
-                alert_id=record.alert_id,
-                condition=record.first.condition,
-                stage=stage(record),
-                version=record.version,
-                at_ms=utc_now_ms(),
-                episode=record.first.episode,
-                by=record.acknowledged_name or "",
-                priority=record.priority,
-            )
-            await self._bus.publish_bytes(subject(record.first.hub_id, DownLane.ALERTS), encode(notice))
+            await self._tell_hub(record)
+
+    async def remind(self, records: Sequence[AlertRecord]) -> None:
+        """Tell the hub alone, of what has not changed now."""
+        for record in records:
+            await self._tell_hub(record)
+
+    async def _tell_hub(self, record: AlertRecord) -> None:
+        notice = AlertNotice(
+            schema=SCHEMA_VERSION,
+            hub_id=record.first.hub_id,
+            alert_id=record.alert_id,
+            condition=record.first.condition,
+            stage=stage(record),
+            version=record.version,
+            at_ms=utc_now_ms(),
+            episode=record.first.episode,
+            by=record.acknowledged_name or "",
+            priority=record.priority,
+        )
+        await self._bus.publish_bytes(subject(record.first.hub_id, DownLane.ALERTS), encode(notice))
 
 
 def stage(record: AlertRecord) -> AlertStage:

@@ -45,6 +45,18 @@ AND (cleared_at IS NULL OR acknowledged_at IS NULL OR changed_at >= %(since)s)
 ORDER BY cleared_at IS NOT NULL, acknowledged_at IS NOT NULL, raised_at DESC
 LIMIT 500
 
+-- name: alerts_of_hub
+SELECT alerts.*, (
+    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
+        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
+    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
+) AS sources
+FROM alerts
+WHERE hub_id = %(hub_id)s AND (cleared_at IS NULL OR changed_at >= %(since)s)
+-- As many as a hub remembers; an active one is never cut off.
+ORDER BY cleared_at IS NOT NULL, changed_at DESC
+LIMIT 64
+
 -- name: patient_of_alert
 SELECT patient_id::text FROM alerts WHERE alert_id = %(alert_id)s
 

@@ -62,6 +62,12 @@ async def alerts_of(connection: Connection, patient_ids: Sequence[str], since_ms
     return sorted(records, key=lambda record: record.first.at_ms, reverse=True)
 
 
+async def alerts_of_hub(connection: Connection, hub_id: str, since_ms: int) -> list[AlertRecord]:
+    """Alerts of a hub that are active or changed since; the one that changed last at the end."""
+    records = await _records(connection, "alerts_of_hub", {"hub_id": hub_id, "since": to_time(since_ms)})
+    return records[::-1]
+
+
 async def patient_of(connection: Connection, alert_id: str) -> str | None:
     """Whose alert it is, for taking the patient's lock before reading it."""
     rows = await fetch_all(connection, SQL["patient_of_alert"], {"alert_id": alert_id})

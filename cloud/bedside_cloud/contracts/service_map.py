@@ -127,7 +127,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         sees=(DataClass.CLINICAL,),
         schema="alerting",
         publishes=(alerts.CHANGED, _down(DownLane.ALERTS)),
-        subscribes=(registry.CHANGED,),
+        subscribes=(registry.CHANGED, _up(UpLane.STATUS)),
         serves=(alerts.LIST, alerts.ACKNOWLEDGE, readings.STORED_READINGS, readings.STORED_ALARM),
         requests=(registry.PLANS,),
     ),
