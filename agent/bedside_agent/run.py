@@ -21,6 +21,7 @@ from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, IdentityError, StoreError
 from bedside_agent.health import REPORT, Report, answering
+from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.home import Home
 from bedside_agent.intake import Intake, event_at
@@ -201,6 +202,7 @@ class Agent:
             lambda: self._link.health,
             lambda: self._last_receipt_ms,
             self._wish,
+            AllRight(self._note),
         )
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 

@@ -95,6 +95,7 @@ def alert(patient_id: str, *, acknowledged_by: str | None = None) -> Alert:
         value=PLANTED_VALUE,
         limit=88,
         acknowledged_by=acknowledged_by,
+        patient_says_well_at_ms=now_ms,
     )
 
 

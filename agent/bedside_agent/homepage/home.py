@@ -10,6 +10,7 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
+from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.page import Facts, Page, page, words
 from bedside_agent.signals import programs, sentences
@@ -42,6 +43,7 @@ class Home:
         link: Callable[[], Linked],
         last_receipt_ms: Callable[[], int | None],
         wish: CallWish,
+        all_right: AllRight,
     ) -> None:
         self._keeper = keeper
         self._alerts = alerts
@@ -50,6 +52,7 @@ class Home:
         self._link = link
         self._last_receipt_ms = last_receipt_ms
         self._wish = wish
+        self._all_right = all_right
         self._speaking = asyncio.Lock()
 
     async def serve(self, address: tuple[str, int] | None, language: str) -> None:
@@ -61,7 +64,9 @@ class Home:
 
         while True:
             try:
-                with serving(address, language, self.show, self.speak, self.call) as port:
+                with serving(
+                    address, language, self.show, self.speak, {"/call": self.call, "/all-right": self.say_all_right}
+                ) as port:
                     log.info("homepage.shown", extra={"port": port})
                     await asyncio.Event().wait()
             except OSError as error:
@@ -88,6 +93,13 @@ class Home:
             return False
         self._wish.make()
         return True
+
+    async def say_all_right(self) -> bool:
+        """The patient answers the alarms that sound; False where none does, or they are answered."""
+        return self._all_right.say(self._episodes())
+
+    def _episodes(self) -> list[str]:
+        return [one.episode for one in self._keeper.standing() if one.said.kind is AlarmKind.PHYSIOLOGICAL]
 
     async def _read(self, command: tuple[str, ...], said: tuple[str, ...]) -> None:
         async with self._speaking:
@@ -123,6 +135,7 @@ class Home:
             notices=[one for one in self._alerts.notices if one.condition != PATIENT_CALLS],
             asked_for_call=self._wish.stands,
             may_ask=self._wish.may_be_made,
+            said_all_right=self._all_right.is_said_of(self._episodes()),
             call_notices=[one for one in self._alerts.notices if one.condition == PATIENT_CALLS],
         )
 

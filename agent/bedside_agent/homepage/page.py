@@ -38,6 +38,8 @@ CALL_SENT = _("You asked for a call. The monitor is telling your care team.")
 CALL_TOLD = _("You asked for a call. Your care team has been told.")
 CALL_NOBODY = _("You asked for a call. Nobody has answered yet.")
 CALL_STUCK = _("You asked for a call. The monitor cannot reach your care team now.")
+ALL_RIGHT = _("I am all right")
+SAID_ALL_RIGHT = _("You said that you are all right. Your care team sees it, and still looks at the reading.")
 READ_ALOUD = _("Read aloud")
 CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
 
@@ -87,6 +89,9 @@ class Facts:
 
     call_notices: Sequence[AlertNotice] = ()
 
+    said_all_right: bool = False
+    """The patient has answered all alarms that are active."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -99,6 +104,9 @@ class Page:
     calls: tuple[str, ...]
     may_call: bool = False
     """Whether the patient may ask for a call now: there is a care team, and it was not asked just now."""
+
+    may_answer: bool = False
+    """Whether there is an alarm that the patient has not answered."""
 
     @property
     def aloud(self) -> tuple[str, ...]:
@@ -114,7 +122,8 @@ def page(
     now, must_act = _now(facts, say, speak)
     tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
     may_call = facts.has_plan and facts.may_ask
-    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), may_call)
+    may_answer = facts.has_plan and bool(facts.alarms) and not facts.said_all_right
+    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), may_call, may_answer)
 
 
 def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:
@@ -147,6 +156,8 @@ def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -
         about = speak(sentences.SOMETHING if metric is None else sentences.ABOUT.get(metric, sentences.SOMETHING))
         attention = sentences.capital(speak(sentences.ATTENTION).format(about=about))
         pressing += [attention, say(_answered(facts.notices))]
+        if facts.said_all_right:
+            pressing.append(say(SAID_ALL_RIGHT))
     if facts.asked_for_call:
         pressing.append(say(_called(facts)))
     if pressing:

@@ -1,6 +1,7 @@
 """The page over HTTP, on the home's network.
 
-`GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call.
+`GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call, and
+`POST /all-right` tells it that the patient says so.
 
 The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
 a language, tells no value, and a page that cannot be made says so instead of showing an old one.
@@ -11,7 +12,7 @@ import html
 import re
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as LateError
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -21,7 +22,7 @@ from string import Template
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from bedside_agent.homepage.page import CALL_ME, CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
+from bedside_agent.homepage.page import ALL_RIGHT, CALL_ME, CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
 from bedside_agent.signals import sentences
 
 TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
@@ -39,8 +40,8 @@ Show = Callable[[str], Awaitable[Page]]
 Speak = Callable[[str], Awaitable[bool]]
 """Read it aloud in a language; False where nothing can speak."""
 
-Call = Callable[[], Awaitable[bool]]
-"""Ask the care team for a call; False where there is nobody to ask."""
+Tell = Callable[[], Awaitable[bool]]
+"""Tell the care team something; False where there is nobody to tell, or nothing to say."""
 
 
 class BoundedServer(ThreadingHTTPServer):
@@ -73,8 +74,10 @@ class BoundedServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, call: Call) -> Iterator[int]:
-    """Serve while the block runs; its port. OSError when the address cannot be used."""
+def serving(
+    address: tuple[str, int], language: str, show: Show, speak: Speak, tells: Mapping[str, Tell]
+) -> Iterator[int]:
+    """Serve while the block runs; its port. OSError when the address cannot be used. `tells` has each path's."""
     loop = asyncio.get_running_loop()
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,7 +85,7 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, c
 
         def do_GET(self) -> None:
             path, chosen = self._asked()
-            if path not in ("/", "/speak", "/call"):
+            if path not in ("/", "/speak", *tells):
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
             shown = self._from_loop(lambda: show(chosen))
@@ -94,11 +97,11 @@ def serving(address: tuple[str, int], language: str, show: Show, speak: Speak, c
 
         def do_POST(self) -> None:
             path, chosen = self._asked()
-            if path not in ("/speak", "/call") or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            if path not in ("/speak", *tells) or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
-            if path == "/call":
-                done, sorry = self._from_loop(call), NOT_SEEN
+            if path in tells:
+                done, sorry = self._from_loop(tells[path]), NOT_SEEN
             else:
                 done, sorry = self._from_loop(lambda: speak(chosen)), CANNOT_SPEAK
             if done:
@@ -169,7 +172,8 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         last=html.escape(shown.last),
         now=html.escape(shown.now),
         calls=calls,
-        call=_call_button(shown, language, say),
+        call=_button(shown.may_answer, "all-right", ALL_RIGHT, language, say)
+        + _button(shown.may_call, "call", CALL_ME, language, say),
         read_aloud=html.escape(say(READ_ALOUD)),
         languages="".join(links),
         gone=html.escape(say(NOT_SEEN)),
@@ -177,13 +181,13 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
     )
 
 
-def _call_button(shown: Page, language: str, say: Callable[[str], str]) -> str:
-    """There is one where somebody may be asked, and none while they are."""
-    if not shown.may_call:
+def _button(is_there: bool, path: str, text: str, language: str, say: Callable[[str], str]) -> str:
+    """There is one where somebody may be told, and none while they are."""
+    if not is_there:
         return ""
     return (
-        f'<form class="call" method="post" action="call?lang={language}">'
-        f'<button type="submit">{html.escape(say(CALL_ME))}</button></form>'
+        f'<form class="call" method="post" action="{path}?lang={language}">'
+        f'<button type="submit">{html.escape(say(text))}</button></form>'
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bedside_cloud.alerting import store, writer
 from bedside_cloud.alerting.announcing import Announcer
+from bedside_cloud.alerting.patient_word import take_word
 from bedside_cloud.alerting.plans import Plans
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
@@ -23,7 +24,9 @@ from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.readings import (
     STORED_ALARM,
     STORED_READINGS,
+    STORED_WORD,
     StoredAlarm,
+    StoredEvent,
     StoredReading,
     StoredReadings,
 )
@@ -47,6 +50,7 @@ class Endpoints:
         return (
             Endpoint(STORED_READINGS, StoredReadings, self.stored_readings),
             Endpoint(STORED_ALARM, StoredAlarm, self.stored_alarm),
+            Endpoint(STORED_WORD, StoredEvent, self.stored_word),
             Endpoint(LIST, AlertsRequest, self.list),
             Endpoint(ACKNOWLEDGE, AcknowledgeRequest, self.acknowledge),
         )
@@ -77,6 +81,12 @@ class Endpoints:
             raise RefusedError(503, "no plan is known for this hub yet")
         async with self._database.transaction() as connection:
             changed = await writer.take_hub_alarm(connection, said, plan)
+        await self._announcer.announce(changed)
+        return Empty()
+
+    async def stored_word(self, said: StoredEvent) -> Empty:
+        async with self._database.transaction() as connection:
+            changed = await take_word(connection, said.hub_id, said.event.at_ms, self._now_ms())
         await self._announcer.announce(changed)
         return Empty()
 

@@ -74,6 +74,7 @@ class AlertRecord:
     acknowledged_at_ms: int | None = None
     acknowledged_by: str | None = None
     acknowledged_name: str | None = None
+    patient_says_well_at_ms: int | None = None
 
     @property
     def active(self) -> bool:

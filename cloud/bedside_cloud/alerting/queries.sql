@@ -64,17 +64,18 @@ SELECT patient_id::text FROM alerts WHERE alert_id = %(alert_id)s
 INSERT INTO alerts (
     alert_id, patient_id, condition, kind, priority, version, hub_id, episode, onset_at, raised_at, heard_at, metric,
     side, value, range_flag, limit_value, rule_id, plan_version, cleared_at, acknowledged_at, acknowledged_by,
-    acknowledged_name, test, device_id
+    acknowledged_name, test, device_id, patient_says_well_at
 ) VALUES (
     %(alert_id)s, %(patient_id)s, %(condition)s, %(kind)s, %(priority)s, %(version)s, %(hub_id)s, %(episode)s,
     %(onset_at)s, %(raised_at)s, %(heard_at)s, %(metric)s, %(side)s, %(value)s, %(range_flag)s, %(limit_value)s,
     %(rule_id)s, %(plan_version)s, %(cleared_at)s, %(acknowledged_at)s, %(acknowledged_by)s, %(acknowledged_name)s,
-    %(test)s, %(device_id)s
+    %(test)s, %(device_id)s, %(patient_says_well_at)s
 )
 ON CONFLICT (alert_id) DO UPDATE SET
     version = excluded.version, priority = excluded.priority, episode = excluded.episode, value = excluded.value,
     range_flag = excluded.range_flag, cleared_at = excluded.cleared_at, acknowledged_at = excluded.acknowledged_at,
     acknowledged_by = excluded.acknowledged_by, acknowledged_name = excluded.acknowledged_name,
+    patient_says_well_at = excluded.patient_says_well_at,
     changed_at = clock_timestamp()
 
 -- name: save_source

@@ -109,6 +109,9 @@ async def save_alert(
             "acknowledged_at": None if record.acknowledged_at_ms is None else to_time(record.acknowledged_at_ms),
             "acknowledged_by": record.acknowledged_by,
             "acknowledged_name": record.acknowledged_name,
+            "patient_says_well_at": None
+            if record.patient_says_well_at_ms is None
+            else to_time(record.patient_says_well_at_ms),
             "test": first.test,
             "device_id": first.device_id,
         },
@@ -161,6 +164,7 @@ def to_contract(record: AlertRecord) -> Alert:
         cleared_at_ms=record.cleared_at_ms,
         acknowledged_at_ms=record.acknowledged_at_ms,
         acknowledged_by=record.acknowledged_name,
+        patient_says_well_at_ms=record.patient_says_well_at_ms,
         test=first.test,
         device_id=first.device_id or None,
     )
@@ -268,4 +272,5 @@ def _record(row: dict[str, Any]) -> AlertRecord:
         acknowledged_at_ms=row["acknowledged_at"] and to_ms(row["acknowledged_at"]),
         acknowledged_by=row["acknowledged_by"] and str(row["acknowledged_by"]),
         acknowledged_name=row["acknowledged_name"],
+        patient_says_well_at_ms=row["patient_says_well_at"] and to_ms(row["patient_says_well_at"]),
     )

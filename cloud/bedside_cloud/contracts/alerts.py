@@ -30,7 +30,7 @@ class Alert(Message):
 
     At most one alert per (patient, condition) is active; a technical one is also of one device, `device_id`. `version`
     grows with every change. `limit` is what the value was held against; `sources` are those that still hold the
-    condition to be present.
+    condition to be present. `patient_says_well_at_ms` is when the patient last answered it with "I am all right".
     """
 
     alert_id: str
@@ -54,6 +54,7 @@ class Alert(Message):
     cleared_at_ms: int | None = None
     acknowledged_at_ms: int | None = None
     acknowledged_by: str | None = None
+    patient_says_well_at_ms: int | None = None
     test: bool = False
     device_id: str | None = None
 

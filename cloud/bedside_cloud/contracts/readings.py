@@ -17,6 +17,9 @@ STORED_ALARM = "ingest.stored.alarm"
 STORED_EVENT = "ingest.stored.event"
 """Outbox delivery of `StoredEvent` to registry; answered after registry's own commit."""
 
+STORED_WORD = "ingest.stored.word"
+"""Outbox delivery of the `StoredEvent` "I am all right" to alerting; answered after alerting's own commit."""
+
 LIVE = "ingest.live"
 """Fan-out of `StoredReadings` for screens: nothing depends on its arrival."""
 

@@ -119,7 +119,13 @@ SERVICES: tuple[ServiceEntry, ...] = (
         publishes=(readings.LIVE, _down(DownLane.RECEIPTS)),
         subscribes=(registry.CHANGED, _up(UpLane.STATUS)),
         serves=(readings.LATEST, readings.TREND, readings.WAVEFORMS, readings.UNASSIGNED, *INGEST_FOR_OPERATOR),
-        requests=(registry.ASSIGNMENTS, readings.STORED_READINGS, readings.STORED_ALARM, readings.STORED_EVENT),
+        requests=(
+            registry.ASSIGNMENTS,
+            readings.STORED_READINGS,
+            readings.STORED_ALARM,
+            readings.STORED_EVENT,
+            readings.STORED_WORD,
+        ),
         streams=("ALARMS", "READINGS"),
     ),
     ServiceEntry(
@@ -128,7 +134,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
         schema="alerting",
         publishes=(alerts.CHANGED, _down(DownLane.ALERTS)),
         subscribes=(registry.CHANGED, _up(UpLane.STATUS)),
-        serves=(alerts.LIST, alerts.ACKNOWLEDGE, readings.STORED_READINGS, readings.STORED_ALARM),
+        serves=(alerts.LIST, alerts.ACKNOWLEDGE, readings.STORED_READINGS, readings.STORED_ALARM, readings.STORED_WORD),
         requests=(registry.PLANS,),
     ),
     ServiceEntry(

@@ -10,7 +10,14 @@ from typing import TypeVar
 
 from psycopg.types.json import Jsonb
 
-from bedside_cloud.contracts.readings import STORED_ALARM, STORED_EVENT, STORED_READINGS, StoredAlarm, StoredEvent
+from bedside_cloud.contracts.readings import (
+    STORED_ALARM,
+    STORED_EVENT,
+    STORED_READINGS,
+    STORED_WORD,
+    StoredAlarm,
+    StoredEvent,
+)
 from bedside_cloud.database.outbox import Due, enqueue
 from bedside_cloud.database.pool import Connection
 from bedside_cloud.database.times import to_time
@@ -25,7 +32,7 @@ from bedside_cloud.ingest.rows import TYPES, Rows, announcement
 from bedside_cloud.ingest.timing import believable_times
 from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
-from bedside_profiles.wire.events import Event, Gap
+from bedside_profiles.wire.events import PATIENT_SAYS_WELL, Event, Gap
 from bedside_profiles.wire.fields import to_map
 from bedside_profiles.wire.waveform import Waveform
 
@@ -147,7 +154,11 @@ def _collect_events(collected: _Collected, key: LaneKey, events: Sequence[Event]
     for one in events:
         collected.events.append({**key.parameters(), "seq": one.seq, "kind": one.kind, "body": Jsonb(to_map(one))})
         said = StoredEvent(hub_id=key.hub_id, store_id=key.store_id, event=one)
-        collected.due.append(Due(STORED_EVENT, f"{key.hub_id}/events", said.model_dump_json().encode()))
+        body = said.model_dump_json().encode()
+        collected.due.append(Due(STORED_EVENT, f"{key.hub_id}/events", body))
+        if one.kind == PATIENT_SAYS_WELL:
+            # Behind the alarm that it answers.
+            collected.due.append(Due(STORED_WORD, f"{key.hub_id}/alarms", body, urgent=True))
 
 
 def _collect_waveforms(collected: _Collected, key: LaneKey, waveforms: Sequence[Waveform], heard_at_ms: int) -> None:

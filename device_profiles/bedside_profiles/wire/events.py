@@ -7,6 +7,10 @@ from bedside_profiles.bounds import Name
 from bedside_profiles.wire.kinds import BootId, DeviceId, MonotonicMs, Seq, UtcMs
 
 
+PATIENT_SAYS_WELL = "patient_says_well"
+"""The event's kind: the patient has answered the alarms that sound with "I am all right"."""
+
+
 class GapReason(StrEnum):
     """Why readings are gone."""
 

@@ -100,6 +100,20 @@ async def test_it_says_what_happens_and_no_value(browser: Browser, url: str, lin
         assert planted not in source[1].replace("127.0.0.1", ""), planted
 
 
+async def test_who_is_all_right_may_say_so_and_is_watched_all_the_same(
+    browser: Browser, url: str, folder: Path
+) -> None:
+    page = await browser.new_page()
+    await page.goto(url)
+    await page.get_by_role("button", name="I am all right").click()
+    await page.get_by_text("You said that you are all right.").wait_for()
+    assert await page.get_by_role("button", name="I am all right").count() == 0
+    assert "needs attention" in await page.inner_text("main")
+    await until(folder / "state", lambda report: bool(report["alarms"]))
+    assert (await asyncio.to_thread(asked, url, "POST", "/all-right"))[0] == 200, "there is nothing more to say"
+    await page.close()
+
+
 async def test_it_is_read_aloud_on_demand(browser: Browser, url: str, folder: Path) -> None:
     page = await browser.new_page()
     await page.goto(f"{url}?lang=es")

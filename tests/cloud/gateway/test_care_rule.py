@@ -132,3 +132,9 @@ async def test_without_the_log_nothing_is_shown(ward: Ward) -> None:
             assert [sign for sign in SIGNS if sign in text] == []
     status, _ = await asked(ward, "/", MINE, ward.headers(NURSE, Role.NURSE))
     assert status == 200
+
+
+async def test_what_the_patient_said_of_an_alert_stands_with_it(ward: Ward) -> None:
+    _, text = await asked(ward, "/", MINE, {**ward.headers(NURSE, Role.NURSE), "accept": "text/html"})
+    assert "At home: “I am all right”" in text
+    assert "The alert stands." in text

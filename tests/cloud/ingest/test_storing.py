@@ -19,7 +19,7 @@ from tests.support.readings import HUB, OXIMETER, PATIENT, alarm, event, reading
 from tests.support.wire_strategies import messages, reading_lists
 
 import bedside_cloud.ingest
-from bedside_cloud.contracts.readings import STORED_ALARM, STORED_EVENT, STORED_READINGS, StoredReadings
+from bedside_cloud.contracts.readings import STORED_ALARM, STORED_EVENT, STORED_READINGS, STORED_WORD, StoredReadings
 from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot
 from bedside_cloud.database.pool import Database
 from bedside_cloud.ingest.admission import Admitted, Refused, admit
@@ -33,7 +33,7 @@ from bedside_profiles.readings import RangeFlag, Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.batch import Batch, encode_batch, header_for
 from bedside_profiles.wire.codec import decode_map, encode_map
-from bedside_profiles.wire.events import Event, Gap, GapReason
+from bedside_profiles.wire.events import PATIENT_SAYS_WELL, Event, Gap, GapReason
 from bedside_profiles.wire.topics import UpLane, subject
 
 STORE = "0123456789abcdef0123456789abcdef"
@@ -160,6 +160,15 @@ async def test_alarms_and_events_are_stored_once_and_told_on(ingest: Ingest) -> 
     assert [row["condition"] for row in ingest.rows("alarms")] == ["spo2_low"]
     assert [row["kind"] for row in ingest.rows("events")] == ["agent_started"]
     assert sorted(row["subject"] for row in ingest.rows("outbox")) == sorted([STORED_ALARM, STORED_EVENT])
+
+
+async def test_the_patients_word_goes_to_alerting_behind_the_hubs_alarms(ingest: Ingest) -> None:
+    header = header_for(HUB, STORE, UpLane.EVENTS, [1])
+    await ingest.store(Batch(header, events=(event(seq=1, kind=PATIENT_SAYS_WELL),)))
+    rows = {row["subject"]: row for row in ingest.rows("outbox")}
+    assert set(rows) == {STORED_EVENT, STORED_WORD}
+    assert rows[STORED_WORD]["body"] == rows[STORED_EVENT]["body"]
+    assert rows[STORED_WORD]["ordering_key"] == f"{HUB}/alarms"
 
 
 async def test_a_gap_settles_the_sequences_it_replaces(ingest: Ingest) -> None:
