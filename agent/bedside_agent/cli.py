@@ -11,13 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import buffer_commands, device_commands, doctor_command, health, hub_commands, settings
+from bedside_agent import buffer_commands, device_commands, doctor_command, health, hub_commands, page_command, settings
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
 from bedside_agent.clock import SystemClock
 from bedside_agent.errors import AgentError, EnrolmentError
 from bedside_agent.health import NotRunningError, Report
+from bedside_agent.homepage.pairing import keep_code, kept_code
 from bedside_agent.opening import BUFFER, IDENTITY
 from bedside_agent.service import FAILED, STATE, as_agent_error, serve
 from bedside_agent.terminal import Json, State, Verbose, escaped, is_verbose, print_json, show, time_text
@@ -34,6 +35,7 @@ EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the agent does not 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=EXIT_CODES)
 app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device_commands.app, name="device")
+app.add_typer(page_command.app, name="page")
 
 
 @app.command()
@@ -72,6 +74,8 @@ def init(
             write_whole(path, text.encode(), mode=0o600)
     else:
         waits_for = None
+    if wanted.pairing is not None and wanted.pairing != kept_code(state):
+        keep_code(state, wanted.pairing)
     result: dict[str, object] = {"hub_id": wanted.hub_id, "state": str(state), "already_enrolled": enrolled}
     said = "was enrolled already: nothing to do" if enrolled else "is enrolled"
     if waits_for is not None:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import ssl
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from bedside_agent.health import REPORT, Report, answering
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.home import Home
+from bedside_agent.homepage.pairing import Pairing, kept_code
 from bedside_agent.intake import Intake, event_at
 from bedside_agent.notify import Notifier
 from bedside_agent.opening import (
@@ -203,6 +205,7 @@ class Agent:
             lambda: self._last_receipt_ms,
             self._wish,
             AllRight(self._note),
+            Pairing(lambda: kept_code(state), time.monotonic),
         )
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 

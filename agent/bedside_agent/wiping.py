@@ -14,7 +14,7 @@ from bedside_agent.buffer.key_file import FILE as BUFFER_KEYS
 from bedside_agent.buffer.lock import lock
 from bedside_agent.errors import DiskRefusesError
 
-KEY_NAMES = frozenset({BUFFER_KEYS, "key.pem", "bonds.json", "claim"})
+KEY_NAMES = frozenset({BUFFER_KEYS, "key.pem", "bonds.json", "claim", "pairing"})
 
 
 def wipe(state: Path, memory: Path, buffer: Path) -> int:

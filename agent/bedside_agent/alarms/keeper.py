@@ -51,6 +51,8 @@ class AlarmKeeper:
     ) -> None:
         self.plan: CarePlan | None = None
         self.newest: tuple[Metric, int] | None = None
+        self.newest_of: dict[Metric, Reading] = {}
+        """The newest reading of each metric of the patient's since the start; a plan for somebody else forgets them."""
         """What was measured of the patient last since the start, and when (UTC ms)."""
         self._store = store
         self._clock = clock
@@ -104,6 +106,10 @@ class AlarmKeeper:
         newest = max(readings, key=lambda one: one.taken_at_ms)
         if self.newest is None or newest.taken_at_ms >= self.newest[1]:
             self.newest = newest.metric, newest.taken_at_ms
+        for one in readings:
+            known = self.newest_of.get(one.metric)
+            if known is None or one.taken_at_ms >= known.taken_at_ms:
+                self.newest_of[one.metric] = one
         before, mind, alarms = self._mind, self._mind, list[Alarm]()
         live = [reading for reading in readings if not lateness.is_late(reading, now)]
         if live:
@@ -201,6 +207,9 @@ class AlarmKeeper:
             ended = conclude(self.plan or plan, mind.standing, (), now, _new_episode)
             alarms, mind = ended.alarms, Mind(unsynced_since_ms=mind.unsynced_since_ms)
         mind = physiological.pass_time(plan, forget(plan, mind, now), now)
+        if self.plan is not None and plan.patient_id != self.plan.patient_id:
+            self.newest = None
+            self.newest_of.clear()
         self.plan = plan
         self.fault(PLAN_INCOMPLETE, Priority.MEDIUM if missing else None)
         if plan.active:

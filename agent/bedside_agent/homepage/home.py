@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +14,8 @@ from bedside_agent.clock import Clock
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.page import Facts, Page, page, words
+from bedside_agent.homepage.pairing import Pairing
+from bedside_agent.homepage.values import lines
 from bedside_agent.signals import programs, sentences
 from bedside_agent.signals.signal import SignalError
 from bedside_agent.signals.speech import speakers
@@ -44,6 +47,7 @@ class Home:
         last_receipt_ms: Callable[[], int | None],
         wish: CallWish,
         all_right: AllRight,
+        pairing: Pairing,
     ) -> None:
         self._keeper = keeper
         self._alerts = alerts
@@ -53,6 +57,7 @@ class Home:
         self._last_receipt_ms = last_receipt_ms
         self._wish = wish
         self._all_right = all_right
+        self._pairing = pairing
         self._speaking = asyncio.Lock()
 
     async def serve(self, address: tuple[str, int] | None, language: str) -> None:
@@ -62,20 +67,24 @@ class Home:
         # A web server is memory that a hub without a page does not need.
         from bedside_agent.homepage.server import serving
 
+        tells = {"/call": self.call, "/all-right": self.say_all_right}
         while True:
             try:
-                with serving(
-                    address, language, self.show, self.speak, {"/call": self.call, "/all-right": self.say_all_right}
-                ) as port:
+                with serving(address, language, self.show, self.speak, tells, self._pairing) as port:
                     log.info("homepage.shown", extra={"port": port})
                     await asyncio.Event().wait()
             except OSError as error:
                 log.warning("homepage.waits", extra={"reason": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def show(self, language: str) -> Page:
-        """The page now."""
-        return page(self._facts(), words(language), sentences.translator(language), _local)
+    async def show(self, language: str, *, is_paired: bool = False) -> Page:
+        """The page now, with values for a paired telephone."""
+        say, speak = words(language), sentences.translator(language)
+        shown = page(self._facts(), say, speak, _local)
+        plan = self._keeper.plan
+        if not is_paired or plan is None or not plan.active:
+            return shown
+        return replace(shown, values=lines(self._keeper.newest_of, say, speak, _local))
 
     async def speak(self, language: str) -> bool:
         """Begin to read the page aloud; False where nothing can. What is being read is not read twice."""

@@ -40,6 +40,8 @@ CALL_NOBODY = _("You asked for a call. Nobody has answered yet.")
 CALL_STUCK = _("You asked for a call. The monitor cannot reach your care team now.")
 ALL_RIGHT = _("I am all right")
 SAID_ALL_RIGHT = _("You said that you are all right. Your care team sees it, and still looks at the reading.")
+NOT_PAIRED = _("This code does not open the readings. Scan the code on the monitor's label.")
+READINGS = _("Your readings")
 READ_ALOUD = _("Read aloud")
 CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
 
@@ -102,6 +104,9 @@ class Page:
     last: str
     now: str
     calls: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    """For a paired telephone alone; never read aloud."""
+
     may_call: bool = False
     """Whether the patient may ask for a call now: there is a care team, and it was not asked just now."""
 
@@ -123,7 +128,7 @@ def page(
     tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
     may_call = facts.has_plan and facts.may_ask
     may_answer = facts.has_plan and bool(facts.alarms) and not facts.said_all_right
-    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), may_call, may_answer)
+    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), (), may_call, may_answer)
 
 
 def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:

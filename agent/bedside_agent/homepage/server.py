@@ -4,7 +4,8 @@
 `POST /all-right` tells it that the patient says so.
 
 The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
-a language, tells no value, and a page that cannot be made says so instead of showing an old one.
+a language and the code of the label, tells a value to a paired telephone alone, and a page that cannot be made says so
+instead of showing an old one.
 """
 
 import asyncio
@@ -16,13 +17,26 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import TimeoutError as LateError
 from contextlib import contextmanager
 from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from string import Template
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from bedside_agent.homepage.page import ALL_RIGHT, CALL_ME, CANNOT_SPEAK, NOT_SEEN, READ_ALOUD, TITLE, Page, words
+from bedside_agent.homepage.page import (
+    ALL_RIGHT,
+    CALL_ME,
+    CANNOT_SPEAK,
+    NOT_PAIRED,
+    NOT_SEEN,
+    READ_ALOUD,
+    READINGS,
+    TITLE,
+    Page,
+    words,
+)
+from bedside_agent.homepage.pairing import COOKIE, COOKIE_SECONDS, Pairing
 from bedside_agent.signals import sentences
 
 TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
@@ -34,8 +48,12 @@ MOST_CONNECTIONS = 16
 
 T = TypeVar("T")
 
-Show = Callable[[str], Awaitable[Page]]
-"""The page in a language."""
+
+class Show(Protocol):
+    """The page in a language, with values for a paired telephone."""
+
+    async def __call__(self, language: str, *, is_paired: bool = False) -> Page: ...
+
 
 Speak = Callable[[str], Awaitable[bool]]
 """Read it aloud in a language; False where nothing can speak."""
@@ -75,7 +93,7 @@ class BoundedServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving(
-    address: tuple[str, int], language: str, show: Show, speak: Speak, tells: Mapping[str, Tell]
+    address: tuple[str, int], language: str, show: Show, speak: Speak, tells: Mapping[str, Tell], pairing: Pairing
 ) -> Iterator[int]:
     """Serve while the block runs; its port. OSError when the address cannot be used. `tells` has each path's."""
     loop = asyncio.get_running_loop()
@@ -88,7 +106,11 @@ def serving(
             if path not in ("/", "/speak", *tells):
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
-            shown = self._from_loop(lambda: show(chosen))
+            code = parse_qs(urlsplit(self.path).query).get("pair", [""])[0]
+            if code:
+                self._pair(code, chosen)
+                return
+            shown = self._from_loop(lambda: show(chosen, is_paired=pairing.knows(self._cookie())))
             if shown is None:
                 self._say(HTTPStatus.SERVICE_UNAVAILABLE, html.escape(words(chosen)(NOT_SEEN)), "")
             else:
@@ -111,6 +133,29 @@ def serving(
                 self.end_headers()
             else:
                 self._say(HTTPStatus.OK, told(words(chosen)(sorry), chosen), "")
+
+        def _pair(self, code: str, chosen: str) -> None:
+            cookie = pairing.pair(code)
+            if cookie is None:
+                self._say(HTTPStatus.FORBIDDEN, told(words(chosen)(NOT_PAIRED), chosen), "")
+                return
+            self.send_response(HTTPStatus.SEE_OTHER)
+            # The code leaves the address bar, and with it the list of visited pages.
+            self.send_header("location", f"/?lang={chosen}")
+            self.send_header(
+                "set-cookie", f"{COOKIE}={cookie}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=Strict"
+            )
+            self.send_header("cache-control", "no-store")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def _cookie(self) -> str | None:
+            found = SimpleCookie()
+            try:
+                found.load(self.headers.get("cookie", ""))
+            except CookieError:
+                return None
+            return found[COOKIE].value if COOKIE in found else None
 
         def _asked(self) -> tuple[str, str]:
             parts = urlsplit(self.path)
@@ -172,6 +217,7 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         last=html.escape(shown.last),
         now=html.escape(shown.now),
         calls=calls,
+        values=_values(shown, say),
         call=_button(shown.may_answer, "all-right", ALL_RIGHT, language, say)
         + _button(shown.may_call, "call", CALL_ME, language, say),
         read_aloud=html.escape(say(READ_ALOUD)),
@@ -179,6 +225,13 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         gone=html.escape(say(NOT_SEEN)),
         nonce=nonce,
     )
+
+
+def _values(shown: Page, say: Callable[[str], str]) -> str:
+    if not shown.values:
+        return ""
+    rows = "".join([f"<li>{html.escape(one)}</li>" for one in shown.values])
+    return f'<h2>{html.escape(say(READINGS))}</h2><ul class="values">{rows}</ul>'
 
 
 def _button(is_there: bool, path: str, text: str, language: str, say: Callable[[str], str]) -> str:

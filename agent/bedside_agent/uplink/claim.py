@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bedside_agent.errors import AgentError
 from bedside_profiles.errors import MalformedError
+from bedside_profiles.pairing_code import PATTERN
 from bedside_profiles.wire.topics import check_hub_id
 
 SCHEME = "bedside:1?"
@@ -26,7 +27,8 @@ class ClaimError(AgentError):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`code` works once. `ca_sha256` is the SHA-256 of the root certificate (DER), lower-case hexadecimal."""
+    """`code` works once. `ca_sha256` is the SHA-256 of the root certificate (DER), lower-case hexadecimal. `pairing` is
+    the code on the same label that opens the patient's page to telephones, None where there is none."""
 
     est_url: str
     broker_host: str
@@ -34,6 +36,7 @@ class Claim:
     hub_id: str
     code: str
     ca_sha256: str
+    pairing: str | None = None
 
     def __repr__(self) -> str:
         return f"Claim(hub_id={self.hub_id!r}, est_url={self.est_url!r}, code=***)"
@@ -48,18 +51,20 @@ def parse_claim(text: str) -> Claim:
     missing = [name for name in _FIELDS if not fields.get(name)]
     if missing:
         raise ClaimError(f"the claim lacks {', '.join(missing)}")
-    return make_claim(*(fields[name] for name in _FIELDS))
+    est, broker, hub, code, ca = [fields[name] for name in _FIELDS]
+    return make_claim(est, broker, hub, code, ca, fields.get("pair"))
 
 
 def claim_text(claim: Claim) -> str:
     """The text that `parse_claim` reads."""
     host = f"[{claim.broker_host}]" if ":" in claim.broker_host else claim.broker_host
     fields = (claim.est_url, f"{host}:{claim.broker_port}", claim.hub_id, claim.code, claim.ca_sha256)
-    return SCHEME + urlencode(dict(zip(_FIELDS, fields, strict=True)))
+    pairing = {} if claim.pairing is None else {"pair": claim.pairing}
+    return SCHEME + urlencode({**dict(zip(_FIELDS, fields, strict=True)), **pairing})
 
 
-def make_claim(est: str, broker: str, hub: str, code: str, ca: str) -> Claim:
-    """A claim from its five parts; ClaimError if one of them cannot be right."""
+def make_claim(est: str, broker: str, hub: str, code: str, ca: str, pairing: str | None = None) -> Claim:
+    """A claim from its parts; ClaimError if one of them cannot be right."""
     parts = urlsplit(est)
     if parts.scheme != "https" or not parts.hostname:
         raise ClaimError("the enrolment address is not an https address")
@@ -71,7 +76,9 @@ def make_claim(est: str, broker: str, hub: str, code: str, ca: str) -> Claim:
         check_hub_id(hub)
     except MalformedError as cause:
         raise ClaimError(f"the hub's id is not {cause.reason.partition(': ')[2]}") from cause
-    return Claim(est.rstrip("/"), host, port, hub, code, fingerprint)
+    if pairing is not None and not PATTERN.fullmatch(pairing):
+        raise ClaimError("the pairing code is not four groups of four letters and digits")
+    return Claim(est.rstrip("/"), host, port, hub, code, fingerprint, pairing)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -40,6 +40,10 @@ from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_cloud.supervisor.state import State
+from bedside_profiles.pairing_code import new_pairing_code
+
+PAGE = "http://bedside.local:8080/?pair="
+"""The patient's page of a hub whose computer is called `bedside`, as the image calls it."""
 
 fleet = typer.Typer(help="Hubs and devices.", no_args_is_help=True)
 claim = typer.Typer(help="One-time permissions to enrol.", no_args_is_help=True)
@@ -54,7 +58,8 @@ fleet.add_typer(command, name="command")
 
 
 class ClaimTicket(Message):
-    """Everything that a hub needs to enrol. `text` is what a tech pastes into `bedside-agent init`."""
+    """Everything that a hub needs to enrol. `text` is what a tech pastes into `bedside-agent init`; `pairing` the code
+    that opens the patient's page to telephones, which only the label and the hub know."""
 
     hub_id: str
     claim: str
@@ -62,6 +67,7 @@ class ClaimTicket(Message):
     est_url: str
     broker: str
     ca_sha256: str
+    pairing: str
     text: str
 
 
@@ -104,7 +110,7 @@ def claim_new(
         request = ClaimRequest(hub_id=one, life_seconds=round(hours * 3600), hub_serial=serial)
         tickets.append(claim_ticket(opened, ask(state, CLAIM_CREATE, request, ClaimAnswer), host))
     if sheet is not None:
-        labels = [Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms)) for one in tickets]
+        labels = [Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms), PAGE + one.pairing) for one in tickets]
         with sheet:
             sheet.write(labels_pdf(labels))
     if json:
@@ -140,7 +146,9 @@ def claim_ticket(state: State, answer: ClaimAnswer, host: str | None = None) -> 
     est_url = f"https://{name}:{state.place.ports.est}"
     broker = f"{name}:{state.place.ports.hubs}"
     ca_sha256 = fingerprint(state.certificates.root())
+    pairing = new_pairing_code()
     fields = {"est": est_url, "broker": broker, "hub": answer.hub_id, "claim": answer.claim, "ca": ca_sha256}
+    fields["pair"] = pairing
     return ClaimTicket(
         hub_id=answer.hub_id,
         claim=answer.claim,
@@ -148,6 +156,7 @@ def claim_ticket(state: State, answer: ClaimAnswer, host: str | None = None) -> 
         est_url=est_url,
         broker=broker,
         ca_sha256=ca_sha256,
+        pairing=pairing,
         text=f"bedside:1?{urlencode(fields, safe=':/[]')}",
     )
 

@@ -16,16 +16,19 @@ COLUMNS, ROWS = 2, 5
 MARGIN_MM = 5
 QR_MM = 43
 """Read by a telephone from a hand's width, with a fingerprint and an address in it."""
+PAGE_QR_MM = 17
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one label says. `text` is the whole claim, `good_until` a date for a person."""
+    """What one label says. `text` is the whole claim, `good_until` a date for a person, `page` what the family's
+    telephones scan."""
 
     hub_id: str
     code: str
     text: str
     good_until: str
+    page: str
 
 
 def labels_pdf(labels: Sequence[Label]) -> bytes:
@@ -51,19 +54,23 @@ def _draw(canvas: Canvas, label: Label, left: float, bottom: float) -> None:
     canvas.setDash(2, 2)
     canvas.rect(left, bottom, WIDTH_MM * mm, HEIGHT_MM * mm)
     canvas.setDash()
-    _qr(canvas, label.text, left + MARGIN_MM * mm, bottom + (HEIGHT_MM - QR_MM) / 2 * mm)
+    _qr(canvas, label.text, left + MARGIN_MM * mm, bottom + (HEIGHT_MM - QR_MM) / 2 * mm, QR_MM)
     words = left + (MARGIN_MM + QR_MM + 2) * mm
     line = bottom + (HEIGHT_MM - MARGIN_MM - 5) * mm
     canvas.setFont("Helvetica-Bold", _fitting(label.hub_id, 14))
     canvas.drawString(words, line, label.hub_id)
     canvas.setFont("Courier-Bold", 11)
     for group in _groups(label.code):
-        line -= 6 * mm
+        line -= 5.2 * mm
         canvas.drawString(words, line, group)
     canvas.setFont("Helvetica", 7)
     for text in ("Good once, for this hub", f"until {label.good_until}.", "bedside-agent init --claim"):
         line -= 3.6 * mm
         canvas.drawString(words, line, text)
+    _qr(canvas, label.page, words - 2 * mm, bottom + mm, PAGE_QR_MM)
+    canvas.setFont("Helvetica", 6)
+    for number, text in enumerate(("The family's", "telephones")):
+        canvas.drawString(words + (PAGE_QR_MM + 1) * mm, bottom + (10 - 2.6 * number) * mm, text)
 
 
 def _groups(code: str) -> list[str]:
@@ -77,10 +84,10 @@ def _fitting(text: str, points: int) -> float:
     return min(points, (WIDTH_MM - 2 * MARGIN_MM - QR_MM - 2) * mm / max(1, len(text)) / 0.62)
 
 
-def _qr(canvas: Canvas, text: str, left: float, bottom: float) -> None:
+def _qr(canvas: Canvas, text: str, left: float, bottom: float, side_mm: float) -> None:
     code = QrCodeWidget(text, barLevel="M")
     x1, y1, x2, y2 = code.getBounds()
-    size = QR_MM * mm
+    size = side_mm * mm
     drawing = Drawing(size, size, transform=[size / (x2 - x1), 0, 0, size / (y2 - y1), 0, 0])
     drawing.add(code)
     renderPDF.draw(drawing, canvas, left, bottom)

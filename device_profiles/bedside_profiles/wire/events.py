@@ -6,7 +6,6 @@ from enum import StrEnum
 from bedside_profiles.bounds import Name
 from bedside_profiles.wire.kinds import BootId, DeviceId, MonotonicMs, Seq, UtcMs
 
-
 PATIENT_SAYS_WELL = "patient_says_well"
 """The event's kind: the patient has answered the alarms that sound with "I am all right"."""
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import http.client
+import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 from tests.agent.test_agent_process import NONIN, keep_plan, prepare
-from tests.support.agent_process import agent, until
+from tests.support.agent_process import PROGRAM, agent, until
 from tests.support.browser import NARROW, PHONE, browser
 from tests.support.mosquitto import free_port
 from tests.support.ptys import serial_line, speak
@@ -53,6 +56,11 @@ async def url(folder: Path, line: SerialLine) -> AsyncIterator[str]:
     voice.chmod(voice.stat().st_mode | stat.S_IXUSR)
     async with agent(state, PATH=f"{voice.parent}:{os.environ['PATH']}"):
         yield f"http://127.0.0.1:{port}/"
+
+
+def bedside_agent(*arguments: str) -> str:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 async def text_of(browser: Browser, url: str, size: tuple[int, int] = PHONE, *, dark: bool = False) -> str:
@@ -112,6 +120,34 @@ async def test_who_is_all_right_may_say_so_and_is_watched_all_the_same(
     await until(folder / "state", lambda report: bool(report["alarms"]))
     assert (await asyncio.to_thread(asked, url, "POST", "/all-right"))[0] == 200, "there is nothing more to say"
     await page.close()
+
+
+async def test_a_telephone_sees_values_once_it_is_paired(
+    browser: Browser, url: str, folder: Path, line: SerialLine
+) -> None:
+    state = folder / "state"
+    shown = await asyncio.to_thread(bedside_agent, "page", "pair", "--json", "--state", str(state))
+    code = json.loads(shown)["code"]
+    await speak(line, 96, 3, pulse=71)
+    context = await browser.new_context(viewport={"width": PHONE[0], "height": PHONE[1]})
+    page = await context.new_page()
+    await page.goto(f"{url}?pair=wrong-code&lang=en")
+    assert "does not open the readings" in await page.inner_text("main")
+    await page.goto(url)
+    assert "96 %" not in await page.inner_text("main")
+    await page.goto(f"{url}?pair={code}")
+    assert "pair" not in page.url, "the code does not stay in the list of visited pages"
+    await page.get_by_text("Your oxygen level: 96 %").wait_for()
+    await page.reload()
+    assert "Your pulse: 71 a minute" in await page.inner_text("main")
+    assert (await Axe().run(page)).violations_count == 0
+    (cookie,) = await context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert code not in cookie["value"]
+    await asyncio.to_thread(bedside_agent, "page", "pair", "--new", "--json", "--state", str(state))
+    await page.reload()
+    assert "96 %" not in await page.inner_text("main"), "another code unpairs every telephone"
+    await context.close()
 
 
 async def test_it_is_read_aloud_on_demand(browser: Browser, url: str, folder: Path) -> None:
