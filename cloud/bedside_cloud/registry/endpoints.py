@@ -189,6 +189,7 @@ class Endpoints:
             active_since = await self._identity.active_since(hub_id)
         except BusError as cause:
             raise RefusedError(503, "Nobody can say whether the hub has enrolled again. Try again later.") from cause
+        # Enrolments are dated in whole seconds: one within the second of the retirement counts as before it.
         if active_since is None or active_since <= retired.noted_at:
             raise RefusedError(409, f"{hub_id} is retired. It has to enrol again first, with a new claim.")
         await store.end_retirement(connection, hub_id)

@@ -268,13 +268,16 @@ WHERE hub_id = %(hub_id)s AND plan_id = %(plan_id)s AND version = %(version)s AN
 RETURNING 1
 
 -- name: plans_snapshot
--- The newest of each patient, without looking at the many before it.
+-- The newest of each patient, without looking at the many before it. A hub that served them earlier may be sent a
+-- withdrawal at any time, which is none of the patient's affairs.
 SELECT newest.*
 FROM patients
+LEFT JOIN placements ON placements.patient_id = patients.patient_id AND placements.until_at IS NULL
 CROSS JOIN LATERAL (
-    SELECT patient_id::text, plan_id::text, version, active, hub_id, rules
+    SELECT plans.patient_id::text, plan_id::text, version, active, plans.hub_id, rules
     FROM plans
     WHERE plans.patient_id = patients.patient_id
+    AND (placements.hub_id IS NULL OR plans.hub_id = placements.hub_id)
     ORDER BY issue_id DESC
     LIMIT 1
 ) AS newest
