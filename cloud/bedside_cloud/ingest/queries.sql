@@ -98,7 +98,8 @@ FROM unnest(%(hub_ids)s::text[], %(retired_from)s::timestamptz[], %(retired_unti
     AS retired (hub_id, from_at, until_at)
 WHERE readings.patient_id IS NULL AND readings.hub_id = retired.hub_id
 AND readings.taken_at >= retired.from_at AND (retired.until_at IS NULL OR readings.taken_at < retired.until_at)
-AND readings.attribution <> 'dismissed' AND readings.quarantine_reason IS DISTINCT FROM 'undated_or_test'
+AND readings.attribution <> 'dismissed'
+AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', %(hub_retired)s)
 AND EXISTS (
     SELECT FROM unnest(%(device_ids)s::text[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
         AS assigned (device_id, from_at, until_at)

@@ -111,8 +111,8 @@ async def speaks_and_listens(desk: Desk, hub: HubClient) -> None:
             await registry.subscribe(subject("*", lane), on_message)
         await registry.client.flush()
         assert await asyncio.to_thread(hub.connect)
-        for lane in DownLane:  # an agent gives up a connection on which one of them is refused
-            assert await asyncio.to_thread(hub.subscribe, topic(HUB, lane))
+        for down in DownLane:  # an agent gives up a connection on which one of them is refused
+            assert await asyncio.to_thread(hub.subscribe, topic(HUB, down))
         for lane in (UpLane.STATUS, UpLane.REPLIES):
             hub.publish(topic(HUB, lane), b"here")
             assert await asyncio.wait_for(heard.get(), 5) == subject(HUB, lane)
