@@ -1,5 +1,6 @@
 """`bedside-agent bundle` and `wipe`: what leaves a hub for a technician elsewhere, and what leaves it for good."""
 
+import asyncio
 import os
 import time
 from dataclasses import asdict
@@ -12,11 +13,14 @@ from rich.console import Console
 from bedside_agent import settings, support_bundle
 from bedside_agent.buffer.inspection import viewed
 from bedside_agent.buffer.substitute import buffer_in_use, memory_for
+from bedside_agent.clock import SystemClock
 from bedside_agent.doctor_command import examined, running_report
 from bedside_agent.errors import AgentError, SettingsError
-from bedside_agent.opening import BUFFER
+from bedside_agent.opening import BUFFER, IDENTITY
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, show
+from bedside_agent.uplink.farewell import Farewell
+from bedside_agent.uplink.identity import Identity
 from bedside_agent.wiping import wipe as wipe_files
 
 UNSENT_KNOWN_BY = "bedside-agent buffer stats"
@@ -74,13 +78,26 @@ def wipe(
         raise AgentError("the agent runs", fix="systemctl disable --now bedside-agent, then the same command again")
     if not lose:
         _refuse_if_unsent(state)
+    farewell = _farewell(state)
     destroyed = wipe_files(state, memory_for(state), state / BUFFER)
+    with Console(stderr=True).status("telling the cloud"):
+        told = farewell is not None and asyncio.run(farewell.say(SystemClock().now()))
+    in_the_cloud = "It is told" if told else f"It was not reached: bedside-cloud fleet hub wipe {confirm} --wiped"
     show(
-        {"hub_id": hub_id, "files": destroyed},
+        {"hub_id": hub_id, "files": destroyed, "cloud_told": told},
         as_json,
         f"{destroyed} files are destroyed, their keys first. Bonds that BlueZ keeps: bluetoothctl devices, then remove."
-        f" In the cloud: bedside-cloud fleet hub revoke {confirm}",
+        f" In the cloud: {in_the_cloud}.",
     )
+
+
+def _farewell(state: Path) -> Farewell | None:
+    """What says to the cloud that the hub is wiped; None for a hub that cannot say so, which is wiped all the same."""
+    try:
+        known = settings.load(state)
+        return Farewell.prepared(known.hub_id, known.broker_host, known.broker_port, Identity(state / IDENTITY))
+    except (AgentError, OSError):
+        return None
 
 
 def _refuse_if_unsent(state: Path) -> None:

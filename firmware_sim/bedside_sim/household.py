@@ -139,7 +139,8 @@ class Household:
     async def _add_devices(self) -> None:
         for device in self.devices["devices"]:
             where = [f"--{name}={device[name]}" for name in ("address", "port") if device.get(name)]
-            arguments = ("device", "add", device["device_id"], "--profile", device["profile"], *where)
+            wanted = ("--waveform",) if device.get("waveform") else ()
+            arguments = ("device", "add", device["device_id"], "--profile", device["profile"], *where, *wanted)
             await ask(command("bedside-agent"), *arguments, "--json", *self._hub_options)
 
     async def start_hub(self) -> Running:

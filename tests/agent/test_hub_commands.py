@@ -111,6 +111,7 @@ async def test_a_wipe_destroys_everything_and_the_keys_first(tmp_path: Path, lin
         done = ran("wipe", "--confirm", HUB, "--lose", "--state", str(state), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["files"] > 5
+        assert json.loads(done.stdout)["cloud_told"] is False, "nobody is there to hear it"
         for file, text in zip((keys, key), texts, strict=True):
             file.seek(0)
             assert file.read() != text

@@ -1,6 +1,6 @@
 """Which limits hold for whom, and whom a hub serves."""
 
-from bedside_cloud.contracts.registry import Plan, PlanSnapshot
+from bedside_cloud.contracts.registry import FormerPlan, Plan, PlanSnapshot
 from bedside_cloud.database.projection import Projection
 
 NO_PLANS = PlanSnapshot(version=0, plans=())
@@ -25,11 +25,24 @@ class Plans:
         """The plan that an alarm of the hub was raised by, in force or not: it is taken even after the episode.
 
         `plan_id` is the alarm's word for it, and believed when registry knows it as one of this hub's: the hub may
-        serve another patient by the time its alarm arrives. Otherwise it is the newest of the hub's plans.
+        serve another patient by the time its alarm arrives, or another hub the patient. Otherwise it is the newest of
+        the hub's plans.
         """
         self._index()
         plan = self._of_plan_id.get(plan_id) if plan_id else None
         return plan if plan is not None and plan.hub_id == hub_id else self._of_hub.get(hub_id)
+
+    def _former(self, former: FormerPlan) -> Plan:
+        """A plan by which a hub served before another one took its place: not in force, and of a version before all."""
+        present = self._of_patient.get(former.patient_id)
+        return Plan(
+            patient_id=former.patient_id,
+            plan_id=former.plan_id,
+            version=0,
+            active=False,
+            hub_id=former.hub_id,
+            rules=present.rules if present is not None else (),
+        )
 
     async def refresh(self) -> None:
         """Ask registry now, for something that was not found: it may be newer than what was last heard."""
@@ -44,7 +57,9 @@ class Plans:
         snapshot = self._projection.current
         if snapshot is not self._indexed:
             self._of_patient = {plan.patient_id: plan for plan in snapshot.plans}
-            self._of_plan_id = {plan.plan_id: plan for plan in snapshot.plans}
+            former = [self._former(one) for one in snapshot.former]
+            self._of_plan_id = {plan.plan_id: plan for plan in (*former, *snapshot.plans)}
             # Versions grow per hub, whomever it serves.
-            self._of_hub = {plan.hub_id: plan for plan in sorted(snapshot.plans, key=lambda plan: plan.version)}
+            newest = sorted(snapshot.plans, key=lambda plan: plan.version)
+            self._of_hub = {plan.hub_id: plan for plan in (*former, *newest)}
             self._indexed = snapshot

@@ -20,7 +20,11 @@ HUB_ACCESS = "identity.hubs.list"
 """`Empty` → `HubAccessList`."""
 
 HUB_ACCESS_SET = "identity.hubs.set_access"
-"""`HubAccessRequest` → `HubAccessAnswer`, after the commit; 404 for a hub that never enrolled."""
+"""`HubAccessRequest` → `HubAccessAnswer`, after the commit; 404 for a hub that never enrolled, 409 for a step that does
+not exist (`MAY_BECOME`)."""
+
+HUB_WIPED = "identity.hubs.wiped"
+"""`HubWiped` → `Empty`, after the commit: registry has heard from a hub that it is wiped."""
 
 INCIDENTS = "identity.incidents.list"
 """`Empty` → `IncidentList`: the open ones."""
@@ -40,11 +44,34 @@ HUB_ENROLLED = "identity.hub.enrolled"
 
 
 class Access(StrEnum):
-    """`suspended` may become active again; `revoked` needs a new enrolment with a new claim."""
+    """What a hub may do. Only `active` and `retired` ones are let in; docs/operations.md has the whole table.
+
+    `suspended` may become active again; `revoked` needs a new enrolment with a new claim. `retired` serves nobody any
+    more, and may deliver what it still holds. `wiped` holds nothing any more, and has no certificate.
+    """
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+    RETIRED = "retired"
+    WIPED = "wiped"
+
+
+LET_IN = frozenset({Access.ACTIVE, Access.RETIRED})
+"""Hubs that may connect and renew: one that is retired has to be able to deliver its rest, however late."""
+
+ENDED = frozenset({Access.REVOKED, Access.WIPED})
+"""No certificate of such a hub counts any more."""
+
+MAY_BECOME: dict[Access, frozenset[Access]] = {
+    Access.ACTIVE: frozenset({Access.SUSPENDED, Access.RETIRED, Access.REVOKED}),
+    Access.SUSPENDED: frozenset({Access.ACTIVE, Access.RETIRED, Access.REVOKED}),
+    Access.RETIRED: frozenset({Access.WIPED, Access.REVOKED}),
+    Access.REVOKED: frozenset({Access.WIPED}),
+    Access.WIPED: frozenset(),
+}
+"""Steps that a tech may take; each state may also be asked for again. Back to `active` from the last three leads a new
+enrolment alone, with a claim that was made after the step."""
 
 
 class ClaimRequest(Message):
@@ -88,21 +115,31 @@ class PeopleAnswer(Message):
 
 
 class HubAccessRequest(Message):
-    """What a hub is to be allowed from now on."""
+    """What a hub is to be allowed from now on. `why` is kept in the record of deeds: another hub's id, for example."""
 
     hub_id: str
     access: Access
+    why: str = ""
+
+
+class HubWiped(Message):
+    """The hub has said so, after its keys were gone."""
+
+    hub_id: str
 
 
 class HubAccessEntry(Message):
     """One enrolled hub. `certificate_ends_ms` is when its newest certificate ends; `oversized` counts how often the
-    broker cut it because of a message above its limit."""
+    broker cut it because of a message above its limit. `hub_serial` is its computer's serial number, where it told one;
+    `since_ms` is when its state or its certificate changed last."""
 
     hub_id: str
     access: Access
     enrolled_at_ms: int
     certificate_ends_ms: int
     oversized: int = 0
+    hub_serial: str | None = None
+    since_ms: int | None = None
 
 
 class HubAccessAnswer(Message):
@@ -139,6 +176,12 @@ class IncidentKind(StrEnum):
 
     TWO_AT_ONCE = "two_at_once"
     """Two computers speak as this hub in turn: a copied SD card."""
+
+    ANOTHER_COMPUTER = "another_computer"
+    """Another computer came with a good claim for a hub that is out of service: the id would have changed hands."""
+
+    WIPED_IN_SERVICE = "wiped_in_service"
+    """A hub says that it is wiped which is not retired: whoever it serves is not monitored."""
 
 
 class Incident(Message):

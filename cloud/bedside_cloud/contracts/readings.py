@@ -50,6 +50,7 @@ class QuarantineReason(StrEnum):
     """Why a measurement is in quarantine. The last two have the names of `bedside_profiles.ownership.Doubt`."""
 
     UNDATED_OR_TEST = "undated_or_test"
+    HUB_RETIRED = "hub_retired"
     USER_UNKNOWN = "user_unknown"
     USER_MISSING = "user_missing"
 

@@ -43,11 +43,23 @@ class Assignment(Message):
     user: int | None = None
 
 
+class Retirement(Message):
+    """What the hub measured from `from_ms` until `until_ms` (open when None) is nobody's until a person says whose."""
+
+    hub_id: str
+    from_ms: int
+    until_ms: int | None = None
+
+
 class AssignmentSnapshot(Message):
-    """Every assignment, ended ones too: late readings belong to whoever wore the device then."""
+    """Every assignment, ended ones too: late readings belong to whoever wore the device then.
+
+    `retirements` are the times in which a hub was out of service.
+    """
 
     version: int
     assignments: tuple[Assignment, ...]
+    retirements: tuple[Retirement, ...] = ()
 
 
 class Plan(Message):
@@ -61,11 +73,20 @@ class Plan(Message):
     rules: tuple[ThresholdRule, ...]
 
 
+class FormerPlan(Message):
+    """By this plan a hub served a patient whom it does not serve any more. It may still hold alarms of that time."""
+
+    plan_id: str
+    hub_id: str
+    patient_id: str
+
+
 class PlanSnapshot(Message):
-    """The newest plan of every patient."""
+    """The newest plan of every patient; `former` names whom hubs served before, the latest last."""
 
     version: int
     plans: tuple[Plan, ...]
+    former: tuple[FormerPlan, ...] = ()
 
 
 class EpisodeState(StrEnum):
@@ -101,7 +122,11 @@ class PatientList(Message):
 
 
 class Hub(Message):
-    """What the cloud knows of a hub. `last_seen_ms` is when its last status came; None before the first."""
+    """What the cloud knows of a hub. `last_seen_ms` is when its last status came; None before the first.
+
+    `state` is `free`, `placed` or `retired`. `waiting` is how many items the hub still held when it said so last
+    (`waiting_at_ms`); of a retired hub only what it said since counts. `label` is what people call it.
+    """
 
     hub_id: str
     state: str
@@ -109,6 +134,11 @@ class Hub(Message):
     last_seen_ms: int | None = None
     agent_version: str = ""
     plan_version: int | None = None
+    label: str = ""
+    waiting: int | None = None
+    waiting_at_ms: int | None = None
+    retired_at_ms: int | None = None
+    replaced_by: str | None = None
 
 
 class HubList(Message):

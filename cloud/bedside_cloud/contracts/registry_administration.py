@@ -17,7 +17,15 @@ EPISODE_SET = "registry.episodes.set"
 """`EpisodeRequest` → `Done`; refused with 409 for a step that does not exist."""
 
 HUB_PLACE = "registry.hubs.place"
-"""`PlaceRequest` → `Done`: the hub serves this patient from now on, and nobody else."""
+"""`PlaceRequest` → `Done`: the hub serves this patient from now on, and nobody else; refused with 409 when the hub is
+retired and has not enrolled again."""
+
+HUB_RENAME = "registry.hubs.rename"
+"""`RenameRequest` → `Done`; 404 for a hub that is not known."""
+
+HUB_RETIRE = "registry.hubs.retire"
+"""`RetireRequest` → `Retired`, also when it was retired before; 404 for a hub that is not known, 409 when it was
+replaced by another hub, or began to serve after that time."""
 
 DEVICE_ASSIGN = "registry.devices.assign"
 """`AssignRequest` → `Done`; refused with 409 when a reading of that time could be another patient's too."""
@@ -86,6 +94,36 @@ class PlaceRequest(Message):
 
     hub_id: str
     patient_id: str | None
+
+
+class RenameRequest(Message):
+    """`label` is what people call the hub, up to 64 signs; empty: nothing. Its id stays: its certificate names it."""
+
+    hub_id: str
+    label: str
+
+
+class RetireRequest(Message):
+    """From `at_ms` (UTC milliseconds, not in the future; None: now) the hub serves nobody. Whom it serves is served by
+    `new_hub_id` from that very moment, if one is named; then it must serve somebody, and the other one nobody else."""
+
+    hub_id: str
+    new_hub_id: str | None = None
+    at_ms: int | None = None
+
+
+class Retired(Message):
+    """`changed` is False when it was so already; `at_ms` and `new_hub_id` are then those of the first time.
+
+    `patient_id` is whom it served; `device_ids` are the patient's.
+    """
+
+    changed: bool
+    hub_id: str
+    at_ms: int
+    new_hub_id: str | None = None
+    patient_id: str | None = None
+    device_ids: tuple[str, ...] = ()
 
 
 class AssignRequest(Message):

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bedside_cloud.contracts.identity_administration import Access
+from bedside_cloud.contracts.identity_administration import LET_IN
 from bedside_cloud.engines.broker import ACCOUNT
 from bedside_cloud.engines.certificates import authority
 from bedside_cloud.engines.keys import signed_claims
@@ -71,7 +71,11 @@ def parse_question(token: bytes) -> Question:
 
 
 def decide(question: Question, snapshot: Snapshot, now: datetime) -> Granted | Denied:
-    """Let in a hub that is active, with a certificate of ours in force, under its own client id."""
+    """Let in a hub that is active or retired, with a certificate of ours in force, under its own client id.
+
+    Both may use the same lanes: a hub gives up a connection on which a subscription is refused. What a retired hub is
+    not to hear, a care plan in force above all, registry does not say.
+    """
     if question.kind != "mqtt":
         return Denied("not a hub")
     if not question.chain:
@@ -91,7 +95,7 @@ def decide(question: Question, snapshot: Snapshot, now: datetime) -> Granted | D
     entry = snapshot.hubs.get(hub_id)
     if entry is None:
         return Denied("unknown hub", unknown_hub=True)
-    if entry.access is not Access.ACTIVE:
+    if entry.access not in LET_IN:
         return Denied(f"hub is {entry.access.value}")
     issued_at = authority.issued_at(leaf)
     if issued_at < max(entry.refuse_issued_before, entry.adopted_issued_at):

@@ -15,13 +15,16 @@ from bedside_cloud.contracts.identity import (
     SigningKeys,
 )
 from bedside_cloud.contracts.identity_administration import (
+    MAY_BECOME,
     Access,
     ClaimAnswer,
     ClaimRequest,
     HubAccessAnswer,
     HubAccessList,
     HubAccessRequest,
+    HubWiped,
     IdentityChanged,
+    IncidentKind,
     IncidentList,
     IncidentReport,
     IncidentRequest,
@@ -31,8 +34,7 @@ from bedside_cloud.contracts.identity_administration import (
 )
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Database
-from bedside_cloud.engines.certificates.revocation import RevokedFor
-from bedside_cloud.identity import passwords, store
+from bedside_cloud.identity import access, passwords, store
 from bedside_cloud.identity.claims import claim_sha256, new_claim
 from bedside_cloud.identity.enrolment import checked_hub_id
 from bedside_cloud.identity.tokens import LIFE_SECONDS, Tokens
@@ -42,12 +44,10 @@ LOG = logging.getLogger(__name__)
 LONGEST_CLAIM_SECONDS = 90 * 86_400
 """Labels are printed when a box of hubs is packed, and used when a patient needs one."""
 LONGEST_NAME = 64
+LONGEST_REASON = 200
 
 OPERATOR = "operator"
 """In the record of deeds: whoever holds the state directory."""
-
-FOR_GOOD = timedelta(days=1)
-"""Later than any certificate can have been issued by now."""
 
 
 class Endpoints:
@@ -78,6 +78,7 @@ class Endpoints:
             Endpoint(identity_administration.PEOPLE, Empty, self.people),
             Endpoint(identity_administration.HUB_ACCESS, Empty, self.hubs),
             Endpoint(identity_administration.HUB_ACCESS_SET, HubAccessRequest, self.set_access),
+            Endpoint(identity_administration.HUB_WIPED, HubWiped, self.wiped),
             Endpoint(identity_administration.INCIDENTS, Empty, self.incidents),
             Endpoint(identity_administration.INCIDENT_REPORT, IncidentReport, self.report_incident),
             Endpoint(identity_administration.INCIDENT_SETTLE, IncidentRequest, self.settle_incident),
@@ -141,22 +142,41 @@ class Endpoints:
 
     async def set_access(self, request: HubAccessRequest) -> HubAccessAnswer:
         now = self._clock()
+        if len(request.why) > LONGEST_REASON:
+            raise RefusedError(400, f"A reason has up to {LONGEST_REASON} signs.")
         async with self._database.transaction() as connection:
-            if not await store.set_access(connection, request.hub_id, request.access, now):
-                raise RefusedError(404, "No such hub has enrolled, or it is revoked and has to enrol again.")
-            await store.add_deed(connection, OPERATOR, f"hub_{request.access.value}", request.hub_id)
-            if request.access is Access.REVOKED:
-                revoked = await store.revoke_certificates(
-                    connection, request.hub_id, now + FOR_GOOD, RevokedFor.CEASED, now
-                )
-                for serial in revoked:
-                    await store.add_deed(connection, OPERATOR, "certificate_revoked", request.hub_id, serial)
+            known = await store.lock_hub(connection, request.hub_id)
+            if known is None:
+                raise RefusedError(404, "No such hub has enrolled.")
+            refusal = access.why_not(request.hub_id, known.access, request.access)
+            if refusal is not None:
+                raise RefusedError(409, refusal)
+            # Asked for again, it is only confirmed: the record of deeds tells of steps.
+            if known.access is not request.access or request.access is Access.REVOKED:
+                await access.move(connection, OPERATOR, request.hub_id, request.access, request.why, now)
             version = await store.next_version(connection)
             entries = await store.hubs(connection)
         LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
         everywhere = await self._changed(IdentityChanged(version=version, hub_id=request.hub_id))
         entry = next(entry for entry in entries if entry.hub_id == request.hub_id)
         return HubAccessAnswer(hub=entry, everywhere=everywhere)
+
+    async def wiped(self, request: HubWiped) -> Empty:
+        """A hub that is in service and says so is not shut out by its word: a tech is told."""
+        now, version = self._clock(), None
+        async with self._database.transaction() as connection:
+            known = await store.lock_hub(connection, request.hub_id)
+            if known is None or known.access is Access.WIPED:
+                return Empty()
+            if Access.WIPED in MAY_BECOME[known.access]:
+                await access.move(connection, request.hub_id, request.hub_id, Access.WIPED, "", now)
+                version = await store.next_version(connection)
+            else:
+                await store.add_incident(connection, request.hub_id, IncidentKind.WIPED_IN_SERVICE, now)
+        LOG.info("wiped hub=%s taken=%s", request.hub_id, version is not None)
+        if version is not None:
+            await self._changed(IdentityChanged(version=version, hub_id=request.hub_id))
+        return Empty()
 
     async def incidents(self, _request: Empty) -> IncidentList:
         async with self._database.transaction() as connection:

@@ -16,7 +16,7 @@ from bedside_cloud.contracts.identity import (
     RevocationList,
     RevocationRequest,
 )
-from bedside_cloud.contracts.identity_administration import Access, IdentityChanged, IncidentKind
+from bedside_cloud.contracts.identity_administration import LET_IN, Access, IdentityChanged, IncidentKind
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Connection, Database
 from bedside_cloud.engines.certificates import authority
@@ -26,6 +26,7 @@ from bedside_cloud.engines.certificates.revocation import RevokedFor, revocation
 from bedside_cloud.engines.certificates.token import TokenError, TokenKey
 from bedside_cloud.identity import store
 from bedside_cloud.identity.claims import claim_sha256
+from bedside_cloud.identity.store import ClaimInForce, HubRecord
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.wire.topics import check_hub_id
 
@@ -86,12 +87,10 @@ class Enrolment:
         version = 0
         async with self._database.transaction() as connection:
             refusal = await _misused(connection, hub_id, wanted, now)
-            if refusal is None and not await store.use_claim(connection, claim, hub_id, wanted.hub_serial, now):
-                refusal = RefusedError(401, "The claim is unknown, used, expired, or another hub's.")
-                misuse = await store.misuse_of_claim(connection, claim, now)
-                if misuse is not None:
-                    await _incident(connection, *misuse, now)
             if refusal is None:
+                refusal = await _not_to_enrol(connection, hub_id, claim, wanted.hub_serial, now)
+            if refusal is None:
+                await store.use_claim(connection, claim, now)
                 await store.enrol(connection, hub_id, certificate, wanted)
                 issued = authority.issued_at(certificate)
                 await _supersede(connection, hub_id, issued, now)
@@ -116,6 +115,7 @@ class Enrolment:
                 refusal = await _misused(connection, hub_id, wanted, now)
             if refusal is None:
                 await store.keep_certificate(connection, hub_id, certificate, wanted)
+                await store.learn_serial(connection, hub_id, wanted.hub_serial)
                 serial = authority.serial_hex(certificate)
                 await store.add_deed(connection, hub_id, "certificate_renewed", hub_id, serial)
         if refusal is not None:
@@ -162,7 +162,7 @@ class Enrolment:
         if found is None:
             return RefusedError(401, "This hub never enrolled here: it needs a claim.")
         access, refused_before = found
-        if access is not Access.ACTIVE:
+        if access not in LET_IN:
             return RefusedError(403, f"This hub is {access.value}.")
         if authority.issued_at(shown) < refused_before:
             await _incident(connection, hub_id, IncidentKind.REPLACED_CERTIFICATE, now)
@@ -190,6 +190,38 @@ async def _misused(connection: Connection, hub_id: str, wanted: HubRequest, now:
         return None
     await _incident(connection, hub_id, kind, now)
     return RefusedError(400, "This request, or its key, was used before. Make another.")
+
+
+async def _not_to_enrol(
+    connection: Connection, hub_id: str, claim: bytes, hub_serial: str | None, now: datetime
+) -> RefusedError | None:
+    """Why this claim does not let the hub enrol; None when it does. A claim that is in force is not used up by that."""
+    known = await store.lock_hub(connection, hub_id)
+    in_force = await store.claim_in_force(connection, claim, hub_id, hub_serial, now)
+    if in_force is None:
+        misuse = await store.misuse_of_claim(connection, claim, now)
+        if misuse is not None:
+            await _incident(connection, *misuse, now)
+        return RefusedError(401, "The claim is unknown, used, expired, or another hub's.")
+    if known is None:
+        return None
+    if known.access is Access.SUSPENDED:
+        return RefusedError(403, "This hub is suspended: a technician has to let it in again first.")
+    if changes_hands(known, hub_serial, in_force):
+        await _incident(connection, hub_id, IncidentKind.ANOTHER_COMPUTER, now)
+        reason = f"This id belongs to another computer, which is {known.access.value}: make a claim with --serial."
+        return RefusedError(409, reason)
+    return None
+
+
+def changes_hands(known: HubRecord, hub_serial: str | None, claim: ClaimInForce) -> bool:
+    """Whether a hub's id would go from a computer that is out of service to another one without anybody's word for it.
+
+    The word is a claim that names the new computer. Pure.
+    """
+    if known.access not in (Access.RETIRED, Access.WIPED) or known.hub_serial == hub_serial:
+        return False
+    return claim.hub_serial is None
 
 
 async def _incident(connection: Connection, hub_id: str, kind: IncidentKind, now: datetime) -> None:

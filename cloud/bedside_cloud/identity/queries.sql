@@ -2,27 +2,43 @@
 INSERT INTO claims (claim_sha256, hub_id, created_at, expires_at, hub_serial)
 VALUES (%(claim_sha256)s, %(hub_id)s, %(now)s, %(expires_at)s, %(hub_serial)s)
 
--- name: use_claim
-UPDATE claims SET used_at = %(now)s
+-- name: claim_in_force
+SELECT hub_serial FROM claims
 WHERE claim_sha256 = %(claim_sha256)s
     AND hub_id = %(hub_id)s
     AND used_at IS NULL
     AND expires_at > %(now)s
     AND (hub_serial IS NULL OR hub_serial = %(hub_serial)s)
-RETURNING hub_id
+    AND NOT EXISTS (
+        SELECT 1 FROM hubs WHERE hubs.hub_id = claims.hub_id AND hubs.refuse_claims_until >= claims.created_at
+    )
+FOR UPDATE
+
+-- name: use_claim
+UPDATE claims SET used_at = %(now)s WHERE claim_sha256 = %(claim_sha256)s
 
 -- name: claim
-SELECT hub_id, used_at IS NOT NULL, expires_at FROM claims WHERE claim_sha256 = %(claim_sha256)s
+SELECT
+    claims.hub_id, used_at IS NOT NULL, expires_at, coalesce(hubs.refuse_claims_until >= claims.created_at, false)
+FROM claims LEFT JOIN hubs USING (hub_id)
+WHERE claim_sha256 = %(claim_sha256)s
 
 -- name: enrol_hub
-INSERT INTO hubs (hub_id, access, enrolled_at, refuse_issued_before, adopted_issued_at, changed_at)
-VALUES (%(hub_id)s, 'active', %(now)s, %(now)s, %(now)s, %(now)s)
+INSERT INTO hubs (hub_id, access, enrolled_at, refuse_issued_before, adopted_issued_at, changed_at, hub_serial)
+VALUES (%(hub_id)s, 'active', %(now)s, %(now)s, %(now)s, %(now)s, %(hub_serial)s)
 ON CONFLICT (hub_id) DO UPDATE
 SET access = 'active',
     enrolled_at = %(now)s,
     refuse_issued_before = %(now)s,
     adopted_issued_at = %(now)s,
-    changed_at = %(now)s
+    changed_at = %(now)s,
+    hub_serial = excluded.hub_serial
+
+-- name: learn_serial
+UPDATE hubs SET hub_serial = %(hub_serial)s WHERE hub_id = %(hub_id)s AND hub_serial IS NULL
+
+-- name: lock_hub
+SELECT access, hub_serial FROM hubs WHERE hub_id = %(hub_id)s FOR UPDATE
 
 -- name: adopt
 UPDATE hubs SET adopted_issued_at = %(issued_at)s, changed_at = %(now)s
@@ -81,9 +97,13 @@ INSERT INTO audit.deeds (actor, deed, subject, detail) VALUES (%(actor)s, %(deed
 UPDATE hubs
 SET access = %(access)s,
     changed_at = %(now)s,
-    refuse_issued_before = CASE WHEN %(access)s = 'revoked' THEN %(now)s ELSE refuse_issued_before END
-WHERE hub_id = %(hub_id)s AND (access <> 'revoked' OR %(access)s = 'revoked')
-RETURNING hub_id
+    refuse_issued_before = CASE
+        WHEN %(access)s IN ('revoked', 'wiped') THEN %(now)s ELSE refuse_issued_before
+    END,
+    refuse_claims_until = CASE
+        WHEN %(access)s IN ('retired', 'revoked', 'wiped') THEN %(now)s ELSE refuse_claims_until
+    END
+WHERE hub_id = %(hub_id)s
 
 -- name: next_version
 UPDATE access_version SET version = version + 1 RETURNING version
@@ -94,7 +114,9 @@ SELECT
     hubs.access,
     hubs.enrolled_at,
     coalesce((SELECT max(ends_at) FROM certificates WHERE certificates.hub_id = hubs.hub_id), hubs.enrolled_at),
-    hubs.oversized
+    hubs.oversized,
+    hubs.hub_serial,
+    hubs.changed_at
 FROM hubs
 ORDER BY hubs.hub_id
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bedside_cloud.contracts.identity_administration import Access
+from bedside_cloud.contracts.identity_administration import LET_IN, Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,15 @@ class Snapshot:
 
 EMPTY = Snapshot(-1, {})
 
+KNOWN_STATES = frozenset(access.value for access in Access)
+
 WRITE_SECONDS = 1.0
 """A fleet that enrols at once is not written for each of its hubs."""
 
 
 def write_snapshot(snapshot: Snapshot, path: Path) -> None:
-    """Replace the file whole, mode 0600."""
+    """Replace the file whole, mode 0600. Its form is that of the first version: an older program finds only words in it
+    that it may not know, and then lets nobody in until it has reached the database."""
     hubs = {
         hub_id: [entry.access.value, entry.refuse_issued_before.isoformat(), entry.adopted_issued_at.isoformat()]
         for hub_id, entry in snapshot.hubs.items()
@@ -48,12 +51,16 @@ def write_snapshot(snapshot: Snapshot, path: Path) -> None:
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """The snapshot of an earlier start; empty when there is none, or when the file was torn."""
+    """The snapshot of an earlier start; empty when there is none, or when the file was torn.
+
+    A hub in a state that this program does not know is left out: the database is asked about it when it comes.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         hubs = {
             hub_id: HubEntry(Access(access), datetime.fromisoformat(before), datetime.fromisoformat(adopted))
             for hub_id, (access, before, adopted) in content["hubs"].items()
+            if access in KNOWN_STATES
         }
         return Snapshot(int(content["version"]), hubs)
     except (OSError, ValueError, KeyError):
@@ -134,4 +141,4 @@ class Snapshots:
 
 def _lost(before: HubEntry, now: HubEntry | None) -> bool:
     """Whether a hub that was let in by `before` must go."""
-    return now is None or now.access is not Access.ACTIVE or now.refuse_issued_before > before.refuse_issued_before
+    return now is None or now.access not in LET_IN or now.refuse_issued_before > before.refuse_issued_before

@@ -1,5 +1,6 @@
 """SQL access of identity. Every function works in the caller's transaction."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,22 @@ from bedside_cloud.engines.certificates.requests import HubRequest
 from bedside_cloud.engines.certificates.revocation import Revoked, RevokedFor
 from bedside_cloud.identity.snapshot import HubEntry, Snapshot
 
+
+@dataclass(frozen=True, slots=True)
+class ClaimInForce:
+    """`hub_serial` is the computer that it is for, where the tech named one."""
+
+    hub_serial: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubRecord:
+    """What a hub may do, and the serial number of the computer that enrolled as it, where it told one."""
+
+    access: Access
+    hub_serial: str | None
+
+
 SQL = Queries(Path(__file__).parent / "queries.sql")
 
 
@@ -36,26 +53,43 @@ async def insert_claim(
     await connection.execute(SQL["insert_claim"], parameters)
 
 
-async def use_claim(connection: Connection, sha256: bytes, hub_id: str, hub_serial: str | None, now: datetime) -> bool:
-    """Use a claim up; False when it is unknown, used, expired, another hub's, or another computer's."""
+async def claim_in_force(
+    connection: Connection, sha256: bytes, hub_id: str, hub_serial: str | None, now: datetime
+) -> ClaimInForce | None:
+    """A claim that may be used, held until the transaction ends; None when it is unknown, used, expired, another hub's,
+    another computer's, or was made before the hub was taken out of service."""
     parameters = {"claim_sha256": sha256, "hub_id": hub_id, "hub_serial": hub_serial, "now": now}
-    return bool(await fetch_all(connection, SQL["use_claim"], parameters))
+    rows = await fetch_all(connection, SQL["claim_in_force"], parameters)
+    return ClaimInForce(rows[0][0]) if rows else None
+
+
+async def use_claim(connection: Connection, sha256: bytes, now: datetime) -> None:
+    """Use it up."""
+    await connection.execute(SQL["use_claim"], {"claim_sha256": sha256, "now": now})
+
+
+async def lock_hub(connection: Connection, hub_id: str) -> HubRecord | None:
+    """The hub's row, held until the transaction ends; None for one that never enrolled."""
+    rows = await fetch_all(connection, SQL["lock_hub"], {"hub_id": hub_id})
+    return HubRecord(Access(rows[0][0]), rows[0][1]) if rows else None
 
 
 async def misuse_of_claim(connection: Connection, sha256: bytes, now: datetime) -> tuple[str, IncidentKind] | None:
-    """What it means that this claim was refused, and whose it is; None when it is nobody's, or just too old."""
+    """What it means that this claim was refused, and whose it is; None when it is nobody's, or just too old:
+    expired, or of the time before the hub was taken out of service."""
     rows = await fetch_all(connection, SQL["claim"], {"claim_sha256": sha256})
     if not rows:
         return None
-    hub_id, is_used, expires_at = rows[0]
+    hub_id, is_used, expires_at, is_overtaken = rows[0]
     if is_used:
         return hub_id, IncidentKind.CLAIM_USED_AGAIN
-    return (hub_id, IncidentKind.CLAIM_OF_ANOTHER) if expires_at > now else None
+    return (hub_id, IncidentKind.CLAIM_OF_ANOTHER) if expires_at > now and not is_overtaken else None
 
 
 async def enrol(connection: Connection, hub_id: str, certificate: Certificate, request: HubRequest) -> None:
     """The hub is active from now on with this certificate; those that it had before are refused."""
-    await connection.execute(SQL["enrol_hub"], {"hub_id": hub_id, "now": issued_at(certificate)})
+    parameters = {"hub_id": hub_id, "now": issued_at(certificate), "hub_serial": request.hub_serial}
+    await connection.execute(SQL["enrol_hub"], parameters)
     await keep_certificate(connection, hub_id, certificate, request)
 
 
@@ -72,6 +106,12 @@ async def keep_certificate(connection: Connection, hub_id: str, certificate: Cer
             "request_sha256": request.sha256,
         },
     )
+
+
+async def learn_serial(connection: Connection, hub_id: str, hub_serial: str | None) -> None:
+    """Write down the computer's serial number of a hub that enrolled before such numbers were kept."""
+    if hub_serial is not None:
+        await connection.execute(SQL["learn_serial"], {"hub_id": hub_id, "hub_serial": hub_serial})
 
 
 async def adopt(connection: Connection, hub_id: str, issued: datetime, now: datetime) -> bool:
@@ -157,10 +197,9 @@ async def add_deed(connection: Connection, actor: str, deed: str, subject: str, 
     await connection.execute(SQL["add_deed"], parameters)
 
 
-async def set_access(connection: Connection, hub_id: str, access: Access, now: datetime) -> bool:
-    """False when the hub is unknown, or revoked and is to become anything else."""
-    parameters = {"hub_id": hub_id, "access": access.value, "now": now}
-    return bool(await fetch_all(connection, SQL["set_access"], parameters))
+async def set_access(connection: Connection, hub_id: str, access: Access, now: datetime) -> None:
+    """The hub is in this state from now on. The step was checked."""
+    await connection.execute(SQL["set_access"], {"hub_id": hub_id, "access": access.value, "now": now})
 
 
 async def next_version(connection: Connection) -> int:
@@ -180,8 +219,10 @@ async def hubs(connection: Connection) -> tuple[HubAccessEntry, ...]:
             enrolled_at_ms=to_ms(enrolled_at),
             certificate_ends_ms=to_ms(ends_at),
             oversized=oversized,
+            hub_serial=hub_serial,
+            since_ms=to_ms(changed_at),
         )
-        for hub_id, access, enrolled_at, ends_at, oversized in rows
+        for hub_id, access, enrolled_at, ends_at, oversized, hub_serial, changed_at in rows
     )
 
 

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bedside_cloud.contracts.registry import AssignmentSnapshot
+from bedside_cloud.contracts.registry import AssignmentSnapshot, Retirement
 from bedside_profiles.ownership import Claim, Doubt, owner_of, spans, users_told_apart
 
 NOBODY = AssignmentSnapshot(version=0, assignments=())
@@ -36,6 +36,13 @@ class Assignments:
         for device_id, of_device in claims.items():
             found = list(_stretches(device_id, of_device))
             self._of_device[device_id] = ([stretch.from_ms for stretch in found], found)
+        self._retired: dict[str, tuple[Retirement, ...]] = {}
+        for out in snapshot.retirements:
+            self._retired[out.hub_id] = (*self._retired.get(out.hub_id, ()), out)
+
+    def retirements(self, hub_id: str) -> tuple[Retirement, ...]:
+        """Times in which the hub was out of service: whose a reading of such a time is only a person can tell."""
+        return self._retired.get(hub_id, ())
 
     def owner(self, device_id: str, taken_at_ms: int, user: int | None) -> str | Doubt | None:
         """The patient whom `device_id` measured at `taken_at_ms` (UTC) in the slot `user`; why that cannot be told;

@@ -13,13 +13,26 @@ async def attach(connection: Connection, snapshot: AssignmentSnapshot) -> None:
     """Give every unassigned reading that falls into an assignment to its patient.
 
     One whose slot leaves in doubt whose it is goes into quarantine, and out of it when a slot is assigned to somebody.
-    What only a person can decide stays as it is.
+    What only a person can decide stays as it is; so is what a hub measured while it was out of service.
     """
     if not snapshot.assignments:
         return
     stretches = list(Assignments(snapshot).stretches())
     # Two replicas would lock the same readings in different orders.
     await connection.execute(SQL["lock_attachment"])
+    if snapshot.retirements:
+        await connection.execute(
+            SQL["set_retired_aside"],
+            {
+                **_times(stretches),
+                "hub_ids": [out.hub_id for out in snapshot.retirements],
+                "retired_from": [to_time(out.from_ms) for out in snapshot.retirements],
+                "retired_until": [
+                    None if out.until_ms is None else to_time(out.until_ms) for out in snapshot.retirements
+                ],
+                "hub_retired": QuarantineReason.HUB_RETIRED.value,
+            },
+        )
     found = [(stretch, owner) for stretch in stretches for owner in sorted(_owners(stretch))]
     await connection.execute(
         SQL["attach_readings"],

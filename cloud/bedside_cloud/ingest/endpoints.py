@@ -80,11 +80,15 @@ class Endpoints:
         )
 
     async def waveforms(self, request: WaveformsRequest) -> WaveformsAnswer:
-        owned = Assignments(self._assignments()).of_patient(request.patient_id)
+        snapshot = self._assignments()
+        owned, retired = Assignments(snapshot).of_patient(request.patient_id), snapshot.retirements
         parameters = {
             "device_ids": [stretch.device_id for stretch in owned],
             "owned_from": [to_time(stretch.from_ms) for stretch in owned],
             "owned_until": [None if stretch.until_ms is None else to_time(stretch.until_ms) for stretch in owned],
+            "retired_hubs": [out.hub_id for out in retired],
+            "retired_from": [to_time(out.from_ms) for out in retired],
+            "retired_until": [None if out.until_ms is None else to_time(out.until_ms) for out in retired],
             "signal": request.signal.value,
             "from_at": to_time(request.from_ms),
             "until_at": to_time(request.until_ms),

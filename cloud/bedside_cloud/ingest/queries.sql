@@ -107,6 +107,22 @@ ON CONFLICT DO NOTHING
 -- name: lock_attachment
 SELECT pg_advisory_xact_lock(hashtextextended('ingest.attachment', 0))
 
+-- name: set_retired_aside
+-- Before anything is attached: what a hub that was out of service measured of somebody's device.
+UPDATE readings SET attribution = 'quarantined', quarantine_reason = %(hub_retired)s
+FROM unnest(%(hub_ids)s::text[], %(retired_from)s::timestamptz[], %(retired_until)s::timestamptz[])
+    AS retired (hub_id, from_at, until_at)
+WHERE readings.patient_id IS NULL AND readings.hub_id = retired.hub_id
+AND readings.taken_at >= retired.from_at AND (retired.until_at IS NULL OR readings.taken_at < retired.until_at)
+AND readings.attribution <> 'dismissed'
+AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', %(hub_retired)s)
+AND EXISTS (
+    SELECT FROM unnest(%(device_ids)s::text[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
+        AS assigned (device_id, from_at, until_at)
+    WHERE readings.device_id = assigned.device_id
+    AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
+)
+
 -- name: attach_readings
 UPDATE readings SET patient_id = assigned.patient_id, attribution = 'assigned', quarantine_reason = NULL
 FROM unnest(
@@ -116,7 +132,8 @@ FROM unnest(
 WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
 AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
 AND coalesce(readings.device_user::text, '') = ANY(assigned.users::text[])
-AND readings.attribution <> 'dismissed' AND readings.quarantine_reason IS DISTINCT FROM 'undated_or_test'
+AND readings.attribution <> 'dismissed'
+AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', 'hub_retired')
 
 -- name: doubt_readings
 UPDATE readings
@@ -183,6 +200,12 @@ FROM (
         AND w.taken_at >= owned.from_at
         AND (owned.until_at IS NULL OR w.taken_at < owned.until_at)
     WHERE w.signal = %(signal)s AND w.attribution <> 'quarantined'
+    AND NOT EXISTS (
+        SELECT FROM unnest(%(retired_hubs)s::text[], %(retired_from)s::timestamptz[], %(retired_until)s::timestamptz[])
+            AS retired (hub_id, from_at, until_at)
+        WHERE w.hub_id = retired.hub_id
+        AND w.taken_at >= retired.from_at AND (retired.until_at IS NULL OR w.taken_at < retired.until_at)
+    )
     AND w.taken_at >= %(from_at)s AND w.taken_at < %(until_at)s
     ORDER BY w.taken_at DESC
     LIMIT %(most)s

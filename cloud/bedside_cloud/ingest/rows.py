@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bedside_cloud.contracts.readings import QuarantineReason
+from bedside_cloud.contracts.registry import Retirement
 from bedside_cloud.database.times import to_time
 from bedside_cloud.ingest.assignments import Assignments
 from bedside_cloud.ingest.lanes import LaneKey
@@ -25,6 +26,7 @@ TYPES = (
 SYNCED = ClockQuality.SYNCED
 QUARANTINED = Attribution.QUARANTINED.value
 UNDATED_OR_TEST = QuarantineReason.UNDATED_OR_TEST.value
+HUB_RETIRED = QuarantineReason.HUB_RETIRED.value
 
 
 class Rows:
@@ -42,9 +44,10 @@ class Rows:
             return []
         times = believable_times(readings, heard_at_ms)
         hub_id, store_id, now = key.hub_id, key.store_id, self._now
+        retirements = self._assignments.retirements(hub_id)
         announced: list[dict[str, object]] = []
         for one, taken_at_ms in zip(readings, times, strict=True):
-            patient_id, attribution, reason = self._owner(one, taken_at_ms)
+            patient_id, attribution, reason = self._owner(one, taken_at_ms, retirements)
             range_flag = one.range_flag and one.range_flag._value_
             metric, modality = one.metric._value_, one.modality._value_
             self.rows.append(
@@ -88,11 +91,15 @@ class Rows:
                 )
         return announced
 
-    def _owner(self, one: Reading, taken_at_ms: int) -> tuple[str | None, str, str | None]:
+    def _owner(
+        self, one: Reading, taken_at_ms: int, retirements: Sequence[Retirement]
+    ) -> tuple[str | None, str, str | None]:
         """Patient, attribution and, of a reading that is nobody's until a person says whose, the reason."""
         if one.attribution is Attribution.QUARANTINED:
             return None, QUARANTINED, UNDATED_OR_TEST
         owner = self._assignments.owner(one.device_id, taken_at_ms, one.device_user)
+        if owner is not None and retirements and _is_within(retirements, taken_at_ms):
+            return None, QUARANTINED, HUB_RETIRED
         if isinstance(owner, Doubt):
             return None, QUARANTINED, owner._value_
         if one.device_time is not None and one.clock_quality is not SYNCED and self._is_older(one, taken_at_ms, owner):
@@ -113,6 +120,10 @@ class Rows:
         if known is None:
             known = self._uuids[patient_id] = UUID(patient_id)
         return known
+
+
+def _is_within(retirements: Sequence[Retirement], at_ms: int) -> bool:
+    return any(out.from_ms <= at_ms and (out.until_ms is None or at_ms < out.until_ms) for out in retirements)
 
 
 def announcement(hub_id: str, heard_at_ms: int, readings: list[dict[str, object]]) -> bytes:

@@ -21,8 +21,9 @@ from bedside_cloud.contracts.hub_commands import (
     GivenCommand,
     GiveRequest,
 )
-from bedside_cloud.database.pool import Connection, Database, fetch_all
+from bedside_cloud.database.pool import Database, fetch_all
 from bedside_cloud.database.times import to_ms
+from bedside_cloud.registry import store
 from bedside_cloud.registry.plans import SQL
 from bedside_cloud.registry.signing import Signer
 from bedside_profiles.errors import MalformedError
@@ -34,9 +35,6 @@ LOG = logging.getLogger(__name__)
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 60, 7 * 86_400
 MOST_LISTED = 500
-
-OPERATOR = "operator"
-"""In the record of deeds: whoever holds the state directory."""
 
 
 class Commands:
@@ -83,7 +81,7 @@ class Commands:
                     "expires_at": expires_at,
                 },
             )
-            await _deed(connection, OPERATOR, f"command_{request.kind.value}", hub_id, command_id)
+            await store.add_deed(connection, store.OPERATOR, f"command_{request.kind.value}", hub_id, command_id)
         return Given(command_id=command_id, is_new=True)
 
     async def listed(self, request: CommandsRequest) -> CommandList:
@@ -121,7 +119,7 @@ class Commands:
         async with self._database.transaction() as connection:
             rows = await fetch_all(connection, SQL["command_content"], {"command_id": command_id})
             if rows and rows[0][1]:
-                await _deed(connection, OPERATOR, "command_content_read", command_id)
+                await store.add_deed(connection, store.OPERATOR, "command_content_read", command_id)
         if not rows or not rows[0][1]:
             raise RefusedError(404, f"The hub sent nothing for it, or more than {CONTENT_DAYS} days ago.")
         kind, content = rows[0]
@@ -149,7 +147,7 @@ class Commands:
             fresh = await fetch_all(connection, SQL["answer_command"], parameters)
             if fresh:
                 done = "applied" if reply.outcome is Outcome.APPLIED else "refused"
-                await _deed(connection, hub_id, f"command_{done}", hub_id, reply.about)
+                await store.add_deed(connection, hub_id, f"command_{done}", hub_id, reply.about)
         if fresh:
             LOG.info("command_answered hub=%s kind=%s outcome=%s", hub_id, fresh[0][0], reply.outcome.value)
 
@@ -165,8 +163,3 @@ def _checked(hub_id: str) -> str:
         return check_hub_id(hub_id)
     except MalformedError as wrong:
         raise RefusedError(400, f"No hub has that id: it is {wrong.reason}.") from wrong
-
-
-async def _deed(connection: Connection, actor: str, deed: str, subject: str, detail: str = "") -> None:
-    parameters = {"actor": actor, "deed": deed, "subject": subject, "detail": detail}
-    await connection.execute(SQL["add_deed"], parameters)

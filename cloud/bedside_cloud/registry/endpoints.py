@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from bedside_cloud.bus.connection import Endpoint
-from bedside_cloud.bus.errors import RefusedError
+from bedside_cloud.bus.errors import BusError, RefusedError
 from bedside_cloud.contracts import registry, registry_administration
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.readings import STORED_EVENT, StoredEvent
@@ -38,6 +38,7 @@ from bedside_cloud.database.times import to_time
 from bedside_cloud.registry import store
 from bedside_cloud.registry.episodes import may_move
 from bedside_cloud.registry.limits import problem, rules_of
+from bedside_cloud.registry.neighbour import Neighbour
 from bedside_cloud.registry.periods import Period, conflict
 from bedside_cloud.registry.plans import PlanIssuer, open_state
 from bedside_profiles.errors import MalformedError
@@ -46,6 +47,7 @@ from bedside_profiles.wire.topics import check_hub_id
 LOG = logging.getLogger(__name__)
 
 DEVICE_ADDED = "device_added"
+WIPED = "wiped"
 MOST_USER = 65_535
 """As high as a care plan can name a slot."""
 
@@ -59,7 +61,9 @@ class Endpoints:
         plans: PlanIssuer,
         clock: Callable[[], datetime],
         changed: Callable[[int, tuple[str, ...]], Awaitable[None]],
+        identity: Neighbour,
     ) -> None:
+        self._identity = identity
         self._database = database
         self._plans = plans
         self._clock = clock
@@ -118,7 +122,16 @@ class Endpoints:
             if fresh and stored.event.kind == DEVICE_ADDED and device_id is not None:
                 profile = next((field.value for field in stored.event.fields if field.name == "profile"), "")
                 await store.put_device(connection, device_id, stored.hub_id, profile)
+            if fresh and stored.event.kind == WIPED:
+                await self._say_wiped(stored.hub_id)
         return Empty()
+
+    async def _say_wiped(self, hub_id: str) -> None:
+        """Before our commit: while identity does not answer, ingest keeps the event and brings it again."""
+        try:
+            await self._identity.wiped(hub_id)
+        except BusError as cause:
+            raise RefusedError(503, "identity has not taken it yet") from cause
 
     async def add_patient(self, request: PatientRequest) -> PatientAnswer:
         try:
@@ -150,6 +163,9 @@ class Endpoints:
         hub_id = _checked_hub_id(request.hub_id)
         async with self._maybe_patient(request.patient_id) as connection:
             await store.ensure_hub(connection, hub_id)
+            await store.lock_hub(connection, hub_id)
+            if request.patient_id is not None:
+                await self._check_in_service(connection, hub_id)
             ended = await store.place(connection, hub_id, request.patient_id)
             if ended is None:
                 return Done(changed=False)
@@ -163,6 +179,20 @@ class Endpoints:
             version = await store.next_version(connection)
         await self._changed(version, tuple(dict.fromkeys(hub_ids)))
         return Done(changed=True)
+
+    async def _check_in_service(self, connection: Connection, hub_id: str) -> None:
+        """Refused for a retired hub. One that has enrolled since, which nobody may have heard, is in service again."""
+        retired = await store.open_retirement(connection, hub_id)
+        if retired is None:
+            return
+        try:
+            active_since = await self._identity.active_since(hub_id)
+        except BusError as cause:
+            raise RefusedError(503, "Nobody can say whether the hub has enrolled again. Try again later.") from cause
+        # Enrolments are dated in whole seconds: one within the second of the retirement counts as before it.
+        if active_since is None or active_since <= retired.noted_at:
+            raise RefusedError(409, f"{hub_id} is retired. It has to enrol again first, with a new claim.")
+        await store.end_retirement(connection, hub_id)
 
     async def assign_device(self, request: AssignRequest) -> Done:
         from_at = self._clock() if request.from_ms is None else to_time(request.from_ms)

@@ -60,12 +60,18 @@ class Lanes:
         await self._guarded("reply", hub_id, lambda: self._take_reply(hub_id, decode(Reply, body)))
 
     async def on_enrolled(self, _subject: str, body: bytes) -> None:
-        """Identity has certified a hub: it is shown although it never connected."""
+        """Identity has certified a hub with a claim: it is shown although it never connected, and is in service again
+        if it was retired."""
         hub_id = HubEnrolled.model_validate_json(body).hub_id
 
         async def keep() -> None:
             async with self._database.transaction() as connection:
                 await store.ensure_hub(connection, hub_id)
+                if await store.end_retirement(connection, hub_id):
+                    announcement = (await store.next_version(connection), (hub_id,))
+                else:
+                    return
+            await self._changed(*announcement)
 
         await self._guarded("enrolled", hub_id, keep)
 
@@ -103,10 +109,13 @@ class Lanes:
                 "agent_version": status.agent_version,
                 "plan_id": status.plan_id,
                 "plan_version": status.plan_version,
+                "waiting": status.waiting,
             }
             fresh = await fetch_all(connection, SQL["take_status"], parameters)
             is_twice = online and status.boot_id is not None and await _came_back(connection, hub_id, status.boot_id)
-            for device in status.devices if online else ():
+            # What a retired hub still sees is another's now: it would take it away in every list.
+            is_retired = await store.open_retirement(connection, hub_id) is not None
+            for device in status.devices if online and not is_retired else ():
                 await store.put_device(connection, device.device_id, hub_id, device.profile)
         if is_twice:
             await self._report_two(hub_id)

@@ -38,7 +38,10 @@ SET online = %(online)s,
     last_seen_at = now(),
     agent_version = %(agent_version)s,
     plan_id = %(plan_id)s,
-    plan_version = %(plan_version)s
+    plan_version = %(plan_version)s,
+    -- A last will was written when its connection began.
+    waiting = CASE WHEN %(online)s THEN %(waiting)s ELSE waiting END,
+    waiting_at = CASE WHEN %(online)s THEN now() ELSE waiting_at END
 WHERE hub_id = %(hub_id)s AND (%(online)s OR session = %(session)s)
 RETURNING 1
 
@@ -51,13 +54,23 @@ UPDATE hubs SET boot_id = %(boot_id)s, earlier_boots = %(earlier_boots)s WHERE h
 -- name: hubs
 SELECT
     hubs.hub_id,
-    CASE WHEN placements.hub_id IS NULL THEN 'free' ELSE 'placed' END,
+    CASE
+        WHEN retirements.hub_id IS NOT NULL THEN 'retired'
+        WHEN placements.hub_id IS NULL THEN 'free'
+        ELSE 'placed'
+    END,
     hubs.online AND hubs.last_seen_at > now() - make_interval(secs => %(offline_after_seconds)s),
     hubs.last_seen_at,
     hubs.agent_version,
-    hubs.plan_version
+    hubs.plan_version,
+    hubs.label,
+    hubs.waiting,
+    hubs.waiting_at,
+    retirements.from_at,
+    retirements.new_hub_id
 FROM hubs
 LEFT JOIN placements ON placements.hub_id = hubs.hub_id AND placements.until_at IS NULL
+LEFT JOIN retirements ON retirements.hub_id = hubs.hub_id AND retirements.until_at IS NULL
 ORDER BY hubs.hub_id
 
 -- name: placement_of_hub
@@ -73,6 +86,52 @@ RETURNING hub_id, patient_id::text
 
 -- name: insert_placement
 INSERT INTO placements (hub_id, patient_id) VALUES (%(hub_id)s, %(patient_id)s)
+
+-- name: rename_hub
+UPDATE hubs SET label = %(label)s WHERE hub_id = %(hub_id)s AND label <> %(label)s RETURNING 1
+
+-- name: open_retirement
+SELECT from_at, new_hub_id, patient_id::text, noted_at FROM retirements
+WHERE hub_id = %(hub_id)s AND until_at IS NULL
+
+-- name: last_change_of_service
+SELECT max(at) FROM (
+    SELECT coalesce(until_at, from_at) AS at FROM placements WHERE hub_id = %(hub_id)s
+    UNION ALL
+    SELECT until_at FROM retirements WHERE hub_id = %(hub_id)s
+) AS changes
+
+-- name: insert_retirement
+INSERT INTO retirements (hub_id, from_at, new_hub_id, patient_id)
+VALUES (%(hub_id)s, %(at)s, %(new_hub_id)s, %(patient_id)s)
+
+-- name: forget_waiting
+UPDATE hubs SET waiting = NULL, waiting_at = NULL WHERE hub_id = %(hub_id)s
+
+-- name: end_retirement
+UPDATE retirements SET until_at = greatest(from_at, clock_timestamp())
+WHERE hub_id = %(hub_id)s AND until_at IS NULL
+RETURNING 1
+
+-- name: end_placement_at
+UPDATE placements SET until_at = %(at)s WHERE hub_id = %(hub_id)s AND until_at IS NULL
+
+-- name: insert_placement_at
+INSERT INTO placements (hub_id, patient_id, from_at) VALUES (%(new_hub_id)s, %(patient_id)s, %(at)s)
+
+-- name: hand_devices_over
+UPDATE devices SET hub_id = %(new_hub_id)s
+FROM assignments
+WHERE devices.hub_id = %(hub_id)s
+    AND assignments.device_id = devices.device_id
+    AND assignments.patient_id = %(patient_id)s
+    AND assignments.until_at IS NULL
+
+-- name: retirements
+SELECT hub_id, from_at, until_at FROM retirements ORDER BY hub_id, from_at
+
+-- name: add_deed
+INSERT INTO audit.deeds (actor, deed, subject, detail) VALUES (%(actor)s, %(deed)s, %(subject)s, %(detail)s)
 
 -- name: put_device
 INSERT INTO devices (device_id, hub_id, profile) VALUES (%(device_id)s, %(hub_id)s, %(profile)s)
@@ -209,17 +268,31 @@ WHERE hub_id = %(hub_id)s AND plan_id = %(plan_id)s AND version = %(version)s AN
 RETURNING 1
 
 -- name: plans_snapshot
--- The newest of each patient, without looking at the many before it.
+-- The newest of each patient, without looking at the many before it. A hub that served them earlier may be sent a
+-- withdrawal at any time, which is none of the patient's affairs.
 SELECT newest.*
 FROM patients
+LEFT JOIN placements ON placements.patient_id = patients.patient_id AND placements.until_at IS NULL
 CROSS JOIN LATERAL (
-    SELECT patient_id::text, plan_id::text, version, active, hub_id, rules
+    SELECT plans.patient_id::text, plan_id::text, version, active, plans.hub_id, rules
     FROM plans
     WHERE plans.patient_id = patients.patient_id
+    AND (placements.hub_id IS NULL OR plans.hub_id = placements.hub_id)
     ORDER BY issue_id DESC
     LIMIT 1
 ) AS newest
 ORDER BY newest.patient_id
+
+-- name: former_plans
+SELECT former.plan_id::text, placements.hub_id, placements.patient_id::text
+FROM placements
+CROSS JOIN LATERAL (
+    SELECT plan_id FROM plans
+    WHERE plans.hub_id = placements.hub_id AND plans.patient_id = placements.patient_id
+    LIMIT 1
+) AS former
+WHERE placements.until_at IS NOT NULL
+ORDER BY placements.until_at
 
 -- name: snapshot_version
 SELECT version FROM snapshot_version
@@ -267,6 +340,3 @@ SELECT kind, content FROM commands WHERE command_id = %(command_id)s
 
 -- name: forget_contents
 UPDATE commands SET content = '' WHERE answered_at < %(before)s AND content <> ''
-
--- name: add_deed
-INSERT INTO audit.deeds (actor, deed, subject, detail) VALUES (%(actor)s, %(deed)s, %(subject)s, %(detail)s)

@@ -12,7 +12,9 @@ from bedside_cloud.readiness import announce_ready
 from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.endpoints import Endpoints
 from bedside_cloud.registry.lanes import Lanes
+from bedside_cloud.registry.neighbour import Neighbour
 from bedside_cloud.registry.plans import PlanIssuer
+from bedside_cloud.registry.retirement import Retirements
 from bedside_cloud.registry.signing import Signer
 from bedside_cloud.settings import ServiceSettings
 from bedside_profiles.wire.topics import UpLane, subject
@@ -43,7 +45,9 @@ async def main(settings: ServiceSettings) -> None:
         lanes = Lanes(database, bus, plans, commands, changed)
         await bus.subscribe(subject("*", UpLane.STATUS), lanes.on_status, queue=QUEUE)
         await bus.subscribe(subject("*", UpLane.REPLIES), lanes.on_reply, queue=QUEUE)
+        endpoints = Endpoints(database, plans, utc_now, changed, Neighbour(bus))
         await bus.subscribe(HUB_ENROLLED, lanes.on_enrolled, queue=QUEUE)
-        await bus.serve((*Endpoints(database, plans, utc_now, changed).table(), *commands.table()))
+        retirements = Retirements(database, plans, utc_now, changed)
+        await bus.serve((*endpoints.table(), *commands.table(), *retirements.table()))
         announce_ready()
         await lanes.resend()

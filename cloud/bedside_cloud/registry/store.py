@@ -1,15 +1,18 @@
 """SQL access of registry. Every function works in the caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from psycopg.types.json import Jsonb
 
+from bedside_cloud.contracts import registry as contracts
 from bedside_cloud.contracts.readings import StoredEvent
 from bedside_cloud.contracts.registry import (
     Assignment,
     AssignmentSnapshot,
     EpisodeState,
+    FormerPlan,
     Hub,
     HubList,
     Patient,
@@ -35,6 +38,19 @@ from bedside_profiles.wire.fields import from_map, to_map
 
 OFFLINE_AFTER_SECONDS = 70.0
 """A hub says that it is there every 20 s; after three that did not come it is taken for offline, will or no will."""
+
+OPERATOR = "operator"
+"""In the record of deeds: whoever holds the state directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A hub is out of service from `from_at` on, as it was entered at `noted_at`; `patient_id` is whom it served."""
+
+    from_at: datetime
+    new_hub_id: str | None
+    patient_id: str | None
+    noted_at: datetime
 
 
 async def next_version(connection: Connection) -> int:
@@ -70,6 +86,61 @@ async def move_episode(connection: Connection, patient_id: str, state: EpisodeSt
 async def ensure_hub(connection: Connection, hub_id: str) -> None:
     """A row for the hub."""
     await connection.execute(SQL["ensure_hub"], {"hub_id": hub_id})
+
+
+async def lock_hub(connection: Connection, hub_id: str) -> bool:
+    """Hold the hub's row until the transaction ends; False when there is none."""
+    return bool(await fetch_all(connection, SQL["lock_hub"], {"hub_id": hub_id}))
+
+
+async def rename_hub(connection: Connection, hub_id: str, label: str) -> bool:
+    """False when it was called so already."""
+    return bool(await fetch_all(connection, SQL["rename_hub"], {"hub_id": hub_id, "label": label}))
+
+
+async def patient_of_hub(connection: Connection, hub_id: str) -> str | None:
+    """Whom the hub serves now."""
+    rows = await fetch_all(connection, SQL["placement_of_hub"], {"hub_id": hub_id})
+    return rows[0][0] if rows else None
+
+
+async def open_retirement(connection: Connection, hub_id: str) -> Retirement | None:
+    """Since when the hub is out of service; None when it is not."""
+    rows = await fetch_all(connection, SQL["open_retirement"], {"hub_id": hub_id})
+    return Retirement(*rows[0]) if rows else None
+
+
+async def last_change_of_service(connection: Connection, hub_id: str) -> datetime | None:
+    """When it last began or ceased to serve somebody, or came back into service; None when it never did."""
+    latest: datetime | None = (await fetch_all(connection, SQL["last_change_of_service"], {"hub_id": hub_id}))[0][0]
+    return latest
+
+
+async def retire_hub(
+    connection: Connection, hub_id: str, new_hub_id: str | None, patient_id: str | None, at: datetime
+) -> None:
+    """The hub serves nobody from then on. What it said of its buffer before that counts no more."""
+    parameters = {"hub_id": hub_id, "new_hub_id": new_hub_id, "patient_id": patient_id, "at": at}
+    for name in ("end_placement_at", "insert_retirement", "forget_waiting"):
+        await connection.execute(SQL[name], parameters)
+
+
+async def hand_over(connection: Connection, hub_id: str, new_hub_id: str, patient_id: str, at: datetime) -> None:
+    """Another hub serves the patient from then on, with the devices that the first one had shown of them."""
+    parameters = {"hub_id": hub_id, "new_hub_id": new_hub_id, "patient_id": patient_id, "at": at}
+    for name in ("insert_placement_at", "hand_devices_over"):
+        await connection.execute(SQL[name], parameters)
+
+
+async def end_retirement(connection: Connection, hub_id: str) -> bool:
+    """The hub may serve somebody again; False when it was not retired."""
+    return bool(await fetch_all(connection, SQL["end_retirement"], {"hub_id": hub_id}))
+
+
+async def add_deed(connection: Connection, actor: str, deed: str, subject: str, detail: str = "") -> None:
+    """Write down who did what to which hub, in the chained record."""
+    parameters = {"actor": actor, "deed": deed, "subject": subject, "detail": detail}
+    await connection.execute(SQL["add_deed"], parameters)
 
 
 async def place(connection: Connection, hub_id: str, patient_id: str | None) -> list[tuple[str, str]] | None:
@@ -168,6 +239,14 @@ async def assignments(connection: Connection) -> AssignmentSnapshot:
             )
             for device_id, patient_id, from_at, until_at, user in rows
         ),
+        retirements=tuple(
+            [
+                contracts.Retirement(
+                    hub_id=hub_id, from_ms=to_ms(from_at), until_ms=None if until_at is None else to_ms(until_at)
+                )
+                for hub_id, from_at, until_at in await fetch_all(connection, SQL["retirements"], {})
+            ]
+        ),
     )
 
 
@@ -187,6 +266,12 @@ async def plans(connection: Connection) -> PlanSnapshot:
                 rules=_rules(raw_rules),
             )
             for patient_id, plan_id, plan_version, active, hub_id, raw_rules in rows
+        ),
+        former=tuple(
+            [
+                FormerPlan(plan_id=plan_id, hub_id=hub_id, patient_id=patient_id)
+                for plan_id, hub_id, patient_id in await fetch_all(connection, SQL["former_plans"], {})
+            ]
         ),
     )
 
@@ -240,8 +325,14 @@ async def hubs(connection: Connection) -> HubList:
                 last_seen_ms=None if last_seen_at is None else to_ms(last_seen_at),
                 agent_version=agent_version,
                 plan_version=plan_version,
+                label=label,
+                waiting=waiting,
+                waiting_at_ms=None if waiting_at is None else to_ms(waiting_at),
+                retired_at_ms=None if retired_at is None else to_ms(retired_at),
+                replaced_by=new_hub_id,
             )
-            for hub_id, state, online, last_seen_at, agent_version, plan_version in rows
+            for hub_id, state, online, last_seen_at, agent_version, plan_version, label, *rest in rows
+            for waiting, waiting_at, retired_at, new_hub_id in (rest,)
         )
     )
 

@@ -27,7 +27,7 @@ from bedside_cloud.contracts.readings import (
     StoredReading,
     StoredReadings,
 )
-from bedside_cloud.contracts.registry import Plan, PlanSnapshot
+from bedside_cloud.contracts.registry import FormerPlan, Plan, PlanSnapshot
 from bedside_cloud.database.pool import Database
 from bedside_cloud.database.projection import Projection
 from bedside_profiles.readings import Metric, Modality
@@ -124,6 +124,19 @@ async def test_a_hubs_alarm_is_taken_even_when_the_episode_has_just_ended(served
     served.known = PlanSnapshot(version=1, plans=(PLAN.model_copy(update={"active": False}),))
     await served.deliver(STORED_ALARM, ALARM)
     assert len(await served.listed()) == 1
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by its plan", "without a plan"])
+async def test_a_late_alarm_of_a_hub_that_was_replaced_is_of_whom_it_served(served: Served, named: bool) -> None:
+    others, former = str(uuid.uuid4()), str(uuid.uuid4())
+    present = PLAN.model_copy(update={"hub_id": "hub-0002"})
+    plans = (present, PLAN.model_copy(update={"patient_id": others, "hub_id": "hub-0003", "plan_id": others}))
+    earlier = FormerPlan(plan_id=others, hub_id=HUB, patient_id=others)
+    last = FormerPlan(plan_id=former, hub_id=HUB, patient_id=PATIENT)
+    served.known = PlanSnapshot(version=1, plans=plans, former=(earlier, last))
+    said = alarm(seq=1, plan_id=former) if named else alarm(seq=1)
+    await served.deliver(STORED_ALARM, ALARM.model_copy(update={"alarm": said}))
+    assert [alert.patient_id for alert in await served.listed()] == [PATIENT]
 
 
 async def test_whose_alarm_it_is_follows_from_the_hub_not_from_the_claim(served: Served) -> None:

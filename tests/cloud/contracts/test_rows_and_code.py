@@ -15,16 +15,17 @@ from bedside_cloud.ingest.endpoints import Endpoints as Ingest
 from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.endpoints import Endpoints as Registry
+from bedside_cloud.registry.retirement import Retirements
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 ROOT = Path(bedside_cloud.__file__).parent
 FOLDERS = {entry.name: ROOT / entry.name for entry in SERVICES} | {"operator": ROOT / "operator_tools"}
-Serving = type[Alerting | Commands | Enrolment | Identity | Ingest | Quarantine | Registry]
+Serving = type[Alerting | Commands | Enrolment | Identity | Ingest | Quarantine | Registry | Retirements]
 SERVING: dict[str, tuple[Serving, ...]] = {
     "alerting": (Alerting,),
     "identity": (Enrolment, Identity),
     "ingest": (Ingest, Quarantine),
-    "registry": (Commands, Registry),
+    "registry": (Commands, Registry, Retirements),
 }
 CONTRACTS = {
     f"bedside_cloud.contracts.{name}": importlib.import_module(f"bedside_cloud.contracts.{name}")

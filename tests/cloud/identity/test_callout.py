@@ -29,6 +29,10 @@ def test_an_active_hub_is_let_in_until_its_certificate_ends() -> None:
     assert decide(QUESTION, KNOWN, NOW) == Granted("hub-1", LEAF.not_valid_after_utc)
 
 
+def test_a_retired_hub_is_let_in_to_deliver_its_rest() -> None:
+    assert decide(QUESTION, known(Access.RETIRED), NOW) == Granted("hub-1", LEAF.not_valid_after_utc)
+
+
 def known(access: Access = Access.ACTIVE, before: datetime = NOW) -> Snapshot:
     return Snapshot(1, {"hub-1": HubEntry(access, before, NOW)})
 
@@ -47,6 +51,8 @@ def known(access: Access = Access.ACTIVE, before: datetime = NOW) -> Snapshot:
         (QUESTION, EMPTY, NOW, "unknown hub"),
         (QUESTION, known(Access.SUSPENDED), NOW, "hub is suspended"),
         (QUESTION, known(Access.REVOKED), NOW, "hub is revoked"),
+        (QUESTION, known(Access.WIPED), NOW, "hub is wiped"),
+        (QUESTION, known(Access.RETIRED, NOW + timedelta(seconds=1)), NOW, "certificate was replaced or revoked"),
         (QUESTION, known(before=NOW + timedelta(seconds=1)), NOW, "certificate was replaced or revoked"),
     ],
 )
@@ -94,15 +100,31 @@ def test_a_snapshot_survives_a_restart_and_a_torn_one_lets_nobody_in(tmp_path: P
     assert read_snapshot(path) == EMPTY
 
 
+def test_a_snapshot_of_an_older_program_is_read_and_an_unknown_state_lets_in_nobody_but_the_others(
+    tmp_path: Path,
+) -> None:
+    path, moment = tmp_path / "snapshot.json", NOW.isoformat()
+    path.write_text(json.dumps({"version": 1, "hubs": {"hub-1": ["active", moment, moment]}}))
+    assert read_snapshot(path) == KNOWN
+    hubs = {"hub-1": ["active", moment, moment], "hub-2": ["on_the_moon", moment, moment]}
+    path.write_text(json.dumps({"version": 1, "hubs": hubs}))
+    assert read_snapshot(path) == KNOWN
+    everyone = Snapshot(1, {access.value: HubEntry(access, NOW, NOW) for access in Access})
+    write_snapshot(everyone, path)
+    assert read_snapshot(path) == everyone
+
+
 async def test_an_update_shuts_out_whoever_lost_the_right(tmp_path: Path) -> None:
     later = NOW + timedelta(hours=1)
     stays, gone = HubEntry(Access.ACTIVE, NOW, NOW), HubEntry(Access.ACTIVE, NOW, NOW)
-    before = {"stays": stays, "gone": gone, "suspended": stays, "renewed": stays}
+    before = {"stays": stays, "gone": gone, "suspended": stays, "renewed": stays, "retired": stays, "wiped": stays}
     after = {
         "stays": stays,
         "suspended": HubEntry(Access.SUSPENDED, NOW, NOW),
         "renewed": HubEntry(Access.ACTIVE, later, later),
         "new": stays,
+        "retired": HubEntry(Access.RETIRED, NOW, NOW),
+        "wiped": HubEntry(Access.WIPED, later, NOW),
     }
     answers = [Snapshot(1, before), Snapshot(2, after), Snapshot(2, after)]
     shut: list[str] = []
@@ -120,7 +142,7 @@ async def test_an_update_shuts_out_whoever_lost_the_right(tmp_path: Path) -> Non
     snapshots = Snapshots(path, fetch, fetch_one, shut_out)
     for _ in range(3):
         await snapshots.refresh()
-    assert sorted(shut) == ["gone", "renewed", "suspended"]
+    assert sorted(shut) == ["gone", "renewed", "suspended", "wiped"]
     assert read_snapshot(path) == snapshots.current
     shut.clear()
     await snapshots.refresh_hub("newest")

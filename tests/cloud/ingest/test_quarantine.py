@@ -28,7 +28,7 @@ from bedside_cloud.contracts.readings import (
     StoredReadings,
     TrendRequest,
 )
-from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot
+from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot, Retirement
 from bedside_cloud.database.pool import Database
 from bedside_cloud.ingest.assignments import NOBODY, Assignments
 from bedside_cloud.ingest.attachment import attach
@@ -119,6 +119,58 @@ async def test_a_restored_database_gives_it_to_nobody_either(
         assert owners(again) == [None] * 6
         assert again.rows("outbox") == []
         assert {one.first_seq for one in await Decisions(again).listed()} == {1, 3, 4}, "a decision is restored too"
+
+
+HOUR_MS = 3_600_000
+RETIRED_MS = NOON_MS - 2 * HOUR_MS
+
+
+def out_of_service(*assignments: Assignment, until_ms: int | None = None) -> AssignmentSnapshot:
+    """The hub was retired; `until_ms` is when it came back."""
+    retirement = Retirement(hub_id=HUB, from_ms=RETIRED_MS, until_ms=until_ms)
+    return AssignmentSnapshot(version=4, assignments=assignments, retirements=(retirement,))
+
+
+def around_it() -> list[Reading]:
+    """Just before, at that moment, an hour later."""
+    times = (RETIRED_MS - 1, RETIRED_MS, RETIRED_MS + HOUR_MS)
+    return [reading(97.0, seq=1 + place, taken_at_ms=at) for place, at in enumerate(times)]
+
+
+def reasons(ingest: Ingest) -> list[str | None]:
+    return [row["quarantine_reason"] for row in ingest.rows("readings", "store_id, seq")]
+
+
+async def test_what_a_retired_hub_measured_is_the_patients_up_to_that_moment_alone(ingest: Ingest) -> None:
+    await ingest.store(batch(*around_it()), assignments=Assignments(out_of_service(assigned())))
+    assert owners(ingest) == [PATIENT, None, None]
+    assert reasons(ingest) == [None, "hub_retired", "hub_retired"]
+    assert [one.first_seq for one in await Decisions(ingest).listed()] == [3, 2]
+    await Decisions(ingest).confirm(2)
+    assert owners(ingest) == [PATIENT, PATIENT, None], "a person may know whose it is"
+
+
+async def test_what_another_hub_measured_with_the_same_device_is_the_patients(ingest: Ingest) -> None:
+    snapshot = out_of_service(assigned())
+    moved = snapshot.model_copy(update={"retirements": (Retirement(hub_id="hub-0002", from_ms=RETIRED_MS),)})
+    await ingest.store(batch(*around_it()), assignments=Assignments(moved))
+    assert owners(ingest) == [PATIENT] * 3
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "whose"),
+    [(None, [PATIENT, None, None]), (RETIRED_MS + HOUR_MS, [PATIENT, None, PATIENT])],
+    ids=["still retired", "back in service"],
+)
+async def test_an_assignment_that_comes_later_gives_a_retired_hubs_readings_to_nobody(
+    ingest: Ingest, until_ms: int | None, whose: list[str | None]
+) -> None:
+    await ingest.store(batch(*around_it()), assignments=Assignments(NOBODY))
+    for _ in range(2):
+        async with ingest.database.transaction() as connection:
+            await attach(connection, out_of_service(assigned(), until_ms=until_ms))
+    assert owners(ingest) == whose
+    assert reasons(ingest) == [None if one else "hub_retired" for one in whose]
 
 
 SPOUSE = "77777777-7777-4777-8777-777777777777"

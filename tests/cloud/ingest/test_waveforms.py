@@ -13,7 +13,7 @@ from tests.support.readings import HUB, PATIENT, STRAP, waveform
 
 import bedside_cloud.ingest
 from bedside_cloud.contracts.readings import WaveformsAnswer, WaveformsRequest
-from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot
+from bedside_cloud.contracts.registry import Assignment, AssignmentSnapshot, Retirement
 from bedside_cloud.database.pool import Database
 from bedside_cloud.ingest.admission import Admitted, admit
 from bedside_cloud.ingest.assignments import NOBODY, Assignments
@@ -123,6 +123,17 @@ async def test_what_was_taken_in_a_test_is_shown_to_nobody(ingest: Ingest) -> No
     ingest.assignments = assigned(Assignment(device_id=STRAP, patient_id=PATIENT, from_ms=0))
     await ingest.store(waveform(seq=1, attribution=Attribution.QUARANTINED))
     assert (await ingest.asked()).pieces == ()
+
+
+async def test_what_a_hub_heard_out_of_service_is_shown_to_nobody(ingest: Ingest) -> None:
+    ingest.assignments = AssignmentSnapshot(
+        version=1,
+        assignments=(Assignment(device_id=STRAP, patient_id=PATIENT, from_ms=0),),
+        retirements=(Retirement(hub_id=HUB, from_ms=NOON_MS - 1000, until_ms=NOON_MS),),
+    )
+    times = (NOON_MS - 1001, NOON_MS - 1000, NOON_MS - 1, NOON_MS)
+    await ingest.store(*[waveform(seq=seq, taken_at_ms=at) for seq, at in enumerate(times, start=1)])
+    assert [piece.taken_at_ms for piece in (await ingest.asked()).pieces] == [NOON_MS - 1001, NOON_MS]
 
 
 async def test_of_too_many_the_newest_come_in_order(ingest: Ingest) -> None:
