@@ -206,6 +206,7 @@ class Agent:
             self._wish,
             AllRight(self._note),
             Pairing(lambda: kept_code(state), time.monotonic),
+            self._note,
         )
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 

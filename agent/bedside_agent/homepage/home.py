@@ -15,12 +15,14 @@ from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.page import Facts, Page, page, words
 from bedside_agent.homepage.pairing import Pairing
-from bedside_agent.homepage.values import lines
+from bedside_agent.homepage.values import first_seq, lines
 from bedside_agent.signals import programs, sentences
 from bedside_agent.signals.signal import SignalError
 from bedside_agent.signals.speech import speakers
+from bedside_profiles.readings import Modality
 from bedside_profiles.rules.priority import ORDER
 from bedside_profiles.wire.alarm import AlarmKind
+from bedside_profiles.wire.events import NOT_MINE, not_mine_fields
 
 RETRY_SECONDS = 60.0
 
@@ -35,7 +37,7 @@ class Linked(Protocol):
 
 
 class Home:
-    """`link` and `last_receipt_ms` are asked anew each time."""
+    """`link` and `last_receipt_ms` are asked anew each time; `noted` keeps an event of a kind with its fields."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Home:
         wish: CallWish,
         all_right: AllRight,
         pairing: Pairing,
+        noted: Callable[..., None],
     ) -> None:
         self._keeper = keeper
         self._alerts = alerts
@@ -58,6 +61,7 @@ class Home:
         self._wish = wish
         self._all_right = all_right
         self._pairing = pairing
+        self._noted = noted
         self._speaking = asyncio.Lock()
 
     async def serve(self, address: tuple[str, int] | None, language: str) -> None:
@@ -70,7 +74,7 @@ class Home:
         tells = {"/call": self.call, "/all-right": self.say_all_right}
         while True:
             try:
-                with serving(address, language, self.show, self.speak, tells, self._pairing) as port:
+                with serving(address, language, self.show, self.speak, tells, self._pairing, self.disown) as port:
                     log.info("homepage.shown", extra={"port": port})
                     await asyncio.Event().wait()
             except OSError as error:
@@ -106,6 +110,17 @@ class Home:
     async def say_all_right(self) -> bool:
         """The patient answers the alarms that sound; False where none does, or they are answered."""
         return self._all_right.say(self._episodes())
+
+    async def disown(self, seq: int) -> bool:
+        """The patient says that somebody else made that measurement; False where it is none that is shown."""
+        newest = self._keeper.newest_of
+        members = [one for one in newest.values() if one.modality is Modality.SPOT and first_seq(one) == seq]
+        if not members:
+            return False
+        for one in members:
+            del newest[one.metric]
+        self._noted(NOT_MINE, *not_mine_fields(self._store.store_id, seq))
+        return True
 
     def _episodes(self) -> list[str]:
         return [one.episode for one in self._keeper.standing() if one.said.kind is AlarmKind.PHYSIOLOGICAL]

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from bedside_agent.homepage.values import Line
 from bedside_agent.signals import sentences
 from bedside_agent.signals.sentences import _
 from bedside_profiles.readings import Metric
@@ -42,6 +43,7 @@ ALL_RIGHT = _("I am all right")
 SAID_ALL_RIGHT = _("You said that you are all right. Your care team sees it, and still looks at the reading.")
 NOT_PAIRED = _("This code does not open the readings. Scan the code on the monitor's label.")
 READINGS = _("Your readings")
+NOT_ME = _("That was not me")
 READ_ALOUD = _("Read aloud")
 CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
 
@@ -104,7 +106,7 @@ class Page:
     last: str
     now: str
     calls: tuple[str, ...]
-    values: tuple[str, ...] = ()
+    values: tuple[Line, ...] = ()
     """For a paired telephone alone; never read aloud."""
 
     may_call: bool = False

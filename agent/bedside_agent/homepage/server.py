@@ -1,7 +1,8 @@
 """The page over HTTP, on the home's network.
 
 `GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call, and
-`POST /all-right` tells it that the patient says so.
+`POST /all-right` tells it that the patient says so. `POST /not-mine?of=SEQ` disowns a single check, from a paired
+telephone.
 
 The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
 a language and the code of the label, tells a value to a paired telephone alone, and a page that cannot be made says so
@@ -28,6 +29,7 @@ from bedside_agent.homepage.page import (
     ALL_RIGHT,
     CALL_ME,
     CANNOT_SPEAK,
+    NOT_ME,
     NOT_PAIRED,
     NOT_SEEN,
     READ_ALOUD,
@@ -37,12 +39,14 @@ from bedside_agent.homepage.page import (
     words,
 )
 from bedside_agent.homepage.pairing import COOKIE, COOKIE_SECONDS, Pairing
+from bedside_agent.homepage.values import Line
 from bedside_agent.signals import sentences
 
 TEMPLATE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
 NAMES = {"en": "English", "es": "Español"}
 NUMBER = re.compile(r"\+?\d[\d ]*\d")
 ANSWER_SECONDS = 3.0
+NOT_MINE_PATH = "/not-mine"
 MOST_CONNECTIONS = 16
 """At a time: a home has few people, each connection is a thread, and whoever is in the home's network may open one."""
 
@@ -60,6 +64,10 @@ Speak = Callable[[str], Awaitable[bool]]
 
 Tell = Callable[[], Awaitable[bool]]
 """Tell the care team something; False where there is nobody to tell, or nothing to say."""
+
+
+Disown = Callable[[int], Awaitable[bool]]
+"""Say of the measurement with this first sequence that it was somebody else's; False where it is none that is shown."""
 
 
 class BoundedServer(ThreadingHTTPServer):
@@ -93,7 +101,13 @@ class BoundedServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving(
-    address: tuple[str, int], language: str, show: Show, speak: Speak, tells: Mapping[str, Tell], pairing: Pairing
+    address: tuple[str, int],
+    language: str,
+    show: Show,
+    speak: Speak,
+    tells: Mapping[str, Tell],
+    pairing: Pairing,
+    disown: Disown,
 ) -> Iterator[int]:
     """Serve while the block runs; its port. OSError when the address cannot be used. `tells` has each path's."""
     loop = asyncio.get_running_loop()
@@ -103,7 +117,7 @@ def serving(
 
         def do_GET(self) -> None:
             path, chosen = self._asked()
-            if path not in ("/", "/speak", *tells):
+            if path not in ("/", "/speak", NOT_MINE_PATH, *tells):
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
             code = parse_qs(urlsplit(self.path).query).get("pair", [""])[0]
@@ -119,10 +133,17 @@ def serving(
 
         def do_POST(self) -> None:
             path, chosen = self._asked()
-            if path not in ("/speak", *tells) or self.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            if (
+                path not in ("/speak", NOT_MINE_PATH, *tells)
+                or self.headers.get("sec-fetch-site", "same-origin") != "same-origin"
+            ):
                 self._say(HTTPStatus.NOT_FOUND, "", "")
                 return
-            if path in tells:
+            of = parse_qs(urlsplit(self.path).query).get("of", [""])[0]
+            if path == NOT_MINE_PATH:
+                may = pairing.knows(self._cookie()) and of.isascii() and of.isdigit() and len(of) < 19
+                done, sorry = may and self._from_loop(lambda: disown(int(of))), NOT_SEEN
+            elif path in tells:
                 done, sorry = self._from_loop(tells[path]), NOT_SEEN
             else:
                 done, sorry = self._from_loop(lambda: speak(chosen)), CANNOT_SPEAK
@@ -217,7 +238,7 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         last=html.escape(shown.last),
         now=html.escape(shown.now),
         calls=calls,
-        values=_values(shown, say),
+        values=_values(shown, language, say),
         call=_button(shown.may_answer, "all-right", ALL_RIGHT, language, say)
         + _button(shown.may_call, "call", CALL_ME, language, say),
         read_aloud=html.escape(say(READ_ALOUD)),
@@ -227,11 +248,22 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
     )
 
 
-def _values(shown: Page, say: Callable[[str], str]) -> str:
+def _values(shown: Page, language: str, say: Callable[[str], str]) -> str:
     if not shown.values:
         return ""
-    rows = "".join([f"<li>{html.escape(one)}</li>" for one in shown.values])
+    rows = "".join([f"<li>{html.escape(one.text)}{_disowning(one, language, say)}</li>" for one in shown.values])
     return f'<h2>{html.escape(say(READINGS))}</h2><ul class="values">{rows}</ul>'
+
+
+def _disowning(line: Line, language: str, say: Callable[[str], str]) -> str:
+    """A small button for a single check; its name says of which."""
+    if line.disown is None:
+        return ""
+    text = html.escape(say(NOT_ME))
+    return (
+        f'<form class="disown" method="post" action="not-mine?lang={language}&amp;of={line.disown}">'
+        f'<button type="submit" aria-label="{text}: {html.escape(line.text)}">{text}</button></form>'
+    )
 
 
 def _button(is_there: bool, path: str, text: str, language: str, say: Callable[[str], str]) -> str:

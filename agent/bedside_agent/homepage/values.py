@@ -1,11 +1,12 @@
 """The newest values in words, for a paired telephone. Pure."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from bedside_agent.signals import sentences
 from bedside_agent.signals.sentences import _
-from bedside_profiles.readings import METRICS, Metric, RangeFlag, Reading
+from bedside_profiles.readings import METRICS, Metric, Modality, RangeFlag, Reading
 
 VALUE = _("{about}: {value}, at {time}")
 ABOVE = _("above what the device can show")
@@ -28,12 +29,20 @@ SHOWN = (
 """In this order; the diastolic pressure stands with the systolic one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`disown` is the first sequence of a single check that the patient may disown; None for a continuous value."""
+
+    text: str
+    disown: int | None = None
+
+
 def lines(
     newest: Mapping[Metric, Reading],
     say: Callable[[str], str],
     speak: Callable[[str], str],
     local: Callable[[int], datetime],
-) -> tuple[str, ...]:
+) -> tuple[Line, ...]:
     """One line a quantity that was measured since the hub was switched on. See `page.page` for the functions."""
     found = []
     for metric in SHOWN:
@@ -45,8 +54,15 @@ def lines(
         if lower is not None and lower.taken_at_ms == reading.taken_at_ms and None not in (reading.value, lower.value):
             value = f"{_number(reading)}/{_value(lower, say)}"
         about = sentences.capital(speak(sentences.ABOUT.get(metric, sentences.SOMETHING)))
-        found.append(say(VALUE).format(about=about, value=value, time=f"{local(reading.taken_at_ms):%H:%M}"))
+        text = say(VALUE).format(about=about, value=value, time=f"{local(reading.taken_at_ms):%H:%M}")
+        is_check = reading.modality is Modality.SPOT
+        found.append(Line(text, first_seq(reading) if is_check else None))
     return tuple(found)
+
+
+def first_seq(reading: Reading) -> int:
+    """The sequence that names the measurement of which the reading is a member."""
+    return reading.seq if reading.group is None else reading.group
 
 
 def _value(reading: Reading, say: Callable[[str], str]) -> str:

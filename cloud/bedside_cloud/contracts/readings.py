@@ -51,6 +51,7 @@ class QuarantineReason(StrEnum):
 
     UNDATED_OR_TEST = "undated_or_test"
     HUB_RETIRED = "hub_retired"
+    DISOWNED = "disowned"
     USER_UNKNOWN = "user_unknown"
     USER_MISSING = "user_missing"
 

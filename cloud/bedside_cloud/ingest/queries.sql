@@ -104,6 +104,21 @@ INSERT INTO conflicts (hub_id, store_id, lane, seq, sha256, body, heard_at)
 VALUES (%(hub_id)s, %(store_id)s, %(lane)s, %(seq)s, %(sha256)s, %(body)s, clock_timestamp())
 ON CONFLICT DO NOTHING
 
+-- name: insert_disowned
+INSERT INTO disowned (hub_id, store_id, first_seq, said_at)
+VALUES (%(hub_id)s, %(store_id)s, %(first_seq)s, %(said_at)s)
+ON CONFLICT DO NOTHING
+
+-- name: set_disowned_aside
+-- A measurement has few members, and they follow one another.
+UPDATE readings SET patient_id = NULL, attribution = 'quarantined', quarantine_reason = %(disowned)s
+FROM disowned
+WHERE disowned.hub_id = ANY(%(hub_ids)s)
+AND readings.hub_id = disowned.hub_id AND readings.store_id = disowned.store_id
+AND readings.seq BETWEEN disowned.first_seq AND disowned.first_seq + 31
+AND (readings.seq = disowned.first_seq OR readings.measurement_group = disowned.first_seq)
+AND readings.attribution = 'assigned'
+
 -- name: lock_attachment
 SELECT pg_advisory_xact_lock(hashtextextended('ingest.attachment', 0))
 
@@ -115,7 +130,7 @@ FROM unnest(%(hub_ids)s::text[], %(retired_from)s::timestamptz[], %(retired_unti
 WHERE readings.patient_id IS NULL AND readings.hub_id = retired.hub_id
 AND readings.taken_at >= retired.from_at AND (retired.until_at IS NULL OR readings.taken_at < retired.until_at)
 AND readings.attribution <> 'dismissed'
-AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', %(hub_retired)s)
+AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', 'disowned', %(hub_retired)s)
 AND EXISTS (
     SELECT FROM unnest(%(device_ids)s::text[], %(from_at)s::timestamptz[], %(until_at)s::timestamptz[])
         AS assigned (device_id, from_at, until_at)
@@ -133,7 +148,7 @@ WHERE readings.patient_id IS NULL AND readings.device_id = assigned.device_id
 AND readings.taken_at >= assigned.from_at AND (assigned.until_at IS NULL OR readings.taken_at < assigned.until_at)
 AND coalesce(readings.device_user::text, '') = ANY(assigned.users::text[])
 AND readings.attribution <> 'dismissed'
-AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', 'hub_retired')
+AND coalesce(readings.quarantine_reason, '') NOT IN ('undated_or_test', 'hub_retired', 'disowned')
 
 -- name: doubt_readings
 UPDATE readings

@@ -25,6 +25,7 @@ from bedside_cloud.ingest import lanes
 from bedside_cloud.ingest.admission import Admitted
 from bedside_cloud.ingest.aside import Item, keep_conflicts, keep_rejected
 from bedside_cloud.ingest.assignments import Assignments
+from bedside_cloud.ingest.disowning import keep_disowned, set_disowned_aside
 from bedside_cloud.ingest.gaps import new_part
 from bedside_cloud.ingest.lanes import SQL, Addition, LaneKey
 from bedside_cloud.ingest.ranges import Pair, Settled, joined, of_sequences
@@ -34,6 +35,7 @@ from bedside_profiles.readings import Reading
 from bedside_profiles.wire.alarm import Alarm
 from bedside_profiles.wire.events import PATIENT_SAYS_WELL, Event, Gap
 from bedside_profiles.wire.fields import to_map
+from bedside_profiles.wire.topics import UpLane
 from bedside_profiles.wire.waveform import Waveform
 
 Kind = TypeVar("Kind", Reading, Alarm, Event, Waveform)
@@ -65,6 +67,7 @@ class _Collected:
     waveforms: list[dict[str, object]] = field(default_factory=list)
     gaps: list[dict[str, object]] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
+    said: list[tuple[LaneKey, Event]] = field(default_factory=list)
 
 
 async def store_batches(
@@ -85,6 +88,8 @@ async def store_batches(
         outcomes[key] = Stored(key)
         additions[key] = await _take_lane(connection, outcomes[key], of_lane, before[key], collected)
     await _write(connection, collected)
+    said_by = await keep_disowned(connection, collected.said)
+    await set_disowned_aside(connection, said_by | {key.hub_id for key in batches if key.lane is UpLane.READINGS})
     for key, settled in (await lanes.extend(connection, additions)).items():
         outcomes[key].settled = settled
     return list(outcomes.values())
@@ -153,6 +158,7 @@ def _collect_alarms(collected: _Collected, key: LaneKey, alarms: Sequence[Alarm]
 def _collect_events(collected: _Collected, key: LaneKey, events: Sequence[Event]) -> None:
     for one in events:
         collected.events.append({**key.parameters(), "seq": one.seq, "kind": one.kind, "body": Jsonb(to_map(one))})
+        collected.said.append((key, one))
         said = StoredEvent(hub_id=key.hub_id, store_id=key.store_id, event=one)
         body = said.model_dump_json().encode()
         collected.due.append(Due(STORED_EVENT, f"{key.hub_id}/events", body))

@@ -41,6 +41,7 @@ SHORT_STORE = 8
 REASONS = {
     QuarantineReason.UNDATED_OR_TEST: "nothing dates it, or it was a test",
     QuarantineReason.HUB_RETIRED: "its hub was retired by then",
+    QuarantineReason.DISOWNED: "the patient says that it was somebody else",
     QuarantineReason.USER_UNKNOWN: "its slot is nobody's",
     QuarantineReason.USER_MISSING: "shared device, no slot named",
 }

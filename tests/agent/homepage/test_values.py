@@ -7,14 +7,18 @@ from tests.support.clock import NOON_MS
 from tests.support.readings import reading
 
 from bedside_agent.homepage.page import words
-from bedside_agent.homepage.values import lines
+from bedside_agent.homepage.values import Line, lines
 from bedside_agent.signals.sentences import translator
-from bedside_profiles.readings import Metric, RangeFlag, Reading
+from bedside_profiles.readings import Metric, Modality, RangeFlag, Reading
 
 SPO2 = reading(97.0, seq=1)
 
 
 def shown(*readings: Reading, language: str = "en") -> tuple[str, ...]:
+    return tuple([one.text for one in drawn(*readings, language=language)])
+
+
+def drawn(*readings: Reading, language: str = "en") -> tuple[Line, ...]:
     newest = {one.metric: one for one in readings}
     return lines(newest, words(language), translator(language), lambda at: datetime.fromtimestamp(at / 1000, UTC))
 
@@ -55,3 +59,10 @@ def test_in_spanish() -> None:
 def test_a_hub_that_has_measured_nothing_shows_nothing() -> None:
     assert shown() == ()
     assert shown(of(Metric.BATTERY_LEVEL, 80.0)) == ()
+
+
+def test_a_single_check_can_be_disowned_by_its_first_reading_and_a_stream_cannot() -> None:
+    spot = {"modality": Modality.SPOT, "group": 7}
+    pressure = of(Metric.SYSTOLIC_PRESSURE, 121.0, seq=7, **spot), of(Metric.DIASTOLIC_PRESSURE, 79.0, seq=8, **spot)
+    weight = of(Metric.BODY_WEIGHT, 71.5, seq=12, modality=Modality.SPOT)
+    assert [one.disown for one in drawn(SPO2, *pressure, weight)] == [None, 7, 12]
