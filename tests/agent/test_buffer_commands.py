@@ -195,7 +195,8 @@ def test_the_help_says_where_values_of_the_patient_leave(typed: Typed) -> None:
 
 def test_sqlite_utils_opens_the_file_and_finds_sealed_rows(path: Path) -> None:
     database = sqlite_utils.Database(path)
-    assert set(database.table_names()) == {"stores", "readings", "alarms", "events", "settled", "marks", "state"}
+    lanes = {"readings", "alarms", "events", "waveforms"}
+    assert set(database.table_names()) == {"stores", *lanes, "settled", "marks", "state"}
     assert [row["store_id"] for row in database["stores"].rows] == [STORE]
     assert database["readings"].count == 3
     assert not any(b"spo2" in row["payload"] for row in database["readings"].rows)

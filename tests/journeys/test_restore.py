@@ -32,7 +32,7 @@ LOOK_SECONDS = 0.3
 """Between two looks: each costs a connection, and the machine has other things to do."""
 
 SECOND_MRN = "SECOND-1"
-LANES = ("alarms", "readings", "events")
+LANES = ("alarms", "readings", "events", "waveforms")
 
 Identity = tuple[str, int]
 """Store and sequence."""
@@ -126,7 +126,12 @@ class Installation:
         return found
 
     def _held(self, hub_id: str) -> dict[str, dict[Identity, object]]:
-        contents = {"alarms": "condition", "readings": "ARRAY[device_id, metric, value::text]", "events": "kind"}
+        contents = {
+            "alarms": "condition",
+            "readings": "ARRAY[device_id, metric, value::text]",
+            "events": "kind",
+            "waveforms": "ARRAY[device_id, signal, cardinality(samples)::text]",
+        }
         return {
             lane: {
                 (store_id, seq): _plain(content)
@@ -142,7 +147,7 @@ def _by_lane(records: list[dict[str, Any]]) -> dict[str, dict[Identity, object]]
     found: dict[str, dict[Identity, object]] = {lane: {} for lane in LANES}
     for one in records:
         content: object = one["what"]
-        if one["lane"] == "readings":
+        if one["lane"] in ("readings", "waveforms"):
             content = (one["device_id"], one["what"], one["value"])
         identity = (one["store_id"], one["first_seq"])
         assert identity not in found[one["lane"]]
