@@ -20,6 +20,7 @@ from bedside_agent.device_settings import remove_device
 from bedside_agent.errors import AgentError
 from bedside_agent.health import NotRunningError, Report
 from bedside_agent.operations import RELOAD, REPAIR, TEST
+from bedside_agent.serial.usb import HID_PROFILES
 from bedside_agent.service import STATE
 from bedside_agent.terminal import Json, State, Verbose, escaped, link_text, print_json, show, time_text
 from bedside_profiles.catalogue import ADVERTS, CATALOGUE, profile_named
@@ -40,7 +41,7 @@ Seconds = Annotated[float, typer.Option(min=1, max=600, help="How long at most."
 @app.command("scan")
 def scan(seconds: Seconds = 10, state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
     """Every Bluetooth device that can be heard now: what it may be, how well, and whether the hub reads it; and every
-    serial adapter that is plugged in.
+    serial adapter and HID meter that is plugged in.
 
     bedside-agent device scan --seconds 20
     """
@@ -98,7 +99,9 @@ def device_add(
     address: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
     advertised_name: Annotated[str | None, typer.Option(help="Bluetooth name, for a device without address.")] = None,
     port: Annotated[str | None, typer.Option(help="Path of the serial port.")] = None,
-    usb_id: Annotated[str | None, typer.Option(help="Its USB adapter: VENDOR:PRODUCT[:SERIAL or @SOCKET].")] = None,
+    usb_id: Annotated[
+        str | None, typer.Option(help="Its USB adapter or meter: VENDOR:PRODUCT[:SERIAL or @SOCKET].")
+    ] = None,
     bind_key: Annotated[str | None, typer.Option(help="What decrypts a scale's advertisements, 32 hex digits.")] = None,
     passkey: Annotated[str | None, typer.Option(help="The six digits of a device that asks for them.")] = None,
     user_index: Annotated[str | None, typer.Option(help="Whose readings of a scale, by its number.")] = None,
@@ -269,6 +272,8 @@ def _reloaded(state: Path) -> bool:
 
 def _looked_for(state: Path, entry: DeviceEntry, seconds: float, *, quietly: bool) -> DeviceEntry:
     """The entry with what was missing, after a look around."""
+    if entry.usb_id is not None and (meter := HID_PROFILES.get(entry.usb_id[:9].lower())) is not None:
+        return replace(entry, profile=meter)
     if entry.port is not None or entry.usb_id is not None:
         serial = _profile_names(lambda profile: isinstance(profile, SerialProfile))
         raise AgentError("a serial device needs its --profile", fix=f"one of {serial}")

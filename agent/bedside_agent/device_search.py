@@ -63,12 +63,16 @@ def search(
 
 
 def plugged_in(entries: Iterable[DeviceEntry], *, sysfs: Path = usb.SYSFS) -> list[Report]:
-    """Every USB serial adapter and meter: its `usb_id` for `device add`, its node, and which of the devices it is."""
+    """Every USB serial adapter and meter: its `usb_id` for `device add`, its node, and which of the devices it is.
+
+    `profiles` is what a meter is known to be; an adapter does not tell what is behind it.
+    """
     entries = tuple(entries)
     return [
         {
             "usb_id": str(one),
             "terminal": str(usb.DEVICE_NODES / one.name),
+            "profiles": [usb.HID_PROFILES[one.kind]] if one.kind in usb.HID_PROFILES else [],
             "device_id": next((entry.device_id for entry in entries if _is_at(entry, one)), None),
         }
         for one in usb.adapters(sysfs)
@@ -87,10 +91,11 @@ def plugged_table(adapters: list[Report]) -> Table:
         caption="A new one: bedside-agent device add NAME --usb-id … --profile serial.…",
         caption_justify="left",
     )
-    for name in ("USB adapter or meter", "its node", "here"):
+    for name in ("USB adapter or meter", "node", "what it is", "here"):
         table.add_column(name, overflow="fold")
     for one in adapters:
-        table.add_row(escaped(one["usb_id"]), one["terminal"], escaped(one["device_id"] or "—"))
+        kind = ", ".join(one["profiles"]) or "—"
+        table.add_row(escaped(one["usb_id"]), one["terminal"], kind, escaped(one["device_id"] or "—"))
     return table
 
 

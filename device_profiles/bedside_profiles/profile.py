@@ -224,7 +224,8 @@ class SerialProfile:
 
     `silence_seconds` is how long the open line may say nothing before it is closed and opened again; None for a device
     that is asked. `names` are words, lower case, by which a device of this kind is known. `decode_command` says
-    what a hub's frame means, and `converse` begins what a hub says.
+    what a hub's frame means, and `converse` begins what a hub says. `hid_ids` are the USB HID devices, VENDOR:PRODUCT
+    in lower case, that speak it without a terminal, in reports.
     """
 
     name: Name
@@ -236,6 +237,7 @@ class SerialProfile:
     names: tuple[str, ...] = ()
     decode_command: Callable[[bytes], Decoded] | None = None
     converse: Converse | None = None
+    hid_ids: frozenset[str] = frozenset()
 
 
 Profile = BleProfile | SerialProfile

@@ -216,3 +216,13 @@ async def test_a_device_that_forgot_its_bond_is_paired_anew(state: Path, air: Ai
             code, said, _ = await typed(state, "device", "repair", "oximeter", "--seconds", "5")
             assert (code, "Not paired." in said, "Try: " in said) == (1, True, True)
         await oximeter.stop()
+
+
+async def test_a_meter_on_usb_is_added_without_its_profile(state: Path) -> None:
+    code, _, said = await typed(state, "device", "add", "meter", "--usb-id", "1A79:7410:AB12", "--seconds", "0")
+    assert code == 0, said
+    (entry,) = [one for one in load(state).device if one.device_id == "meter"]
+    assert (entry.profile, entry.usb_id) == ("serial.bayer_contour", "1A79:7410:AB12")
+    code, _, said = await typed(state, "device", "add", "other", "--usb-id", "0403:6001", "--seconds", "0")
+    assert code == 1
+    assert "needs its --profile" in said

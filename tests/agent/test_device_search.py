@@ -23,8 +23,8 @@ def test_serial_adapters_are_listed_with_what_device_add_needs(tree: UsbTree) ->
     entries = [DeviceEntry("oximeter", NONIN, usb_id="0403:6001:A1"), DeviceEntry("gone", NONIN, usb_id="0403:6001:B2")]
     found = plugged_in(entries, sysfs=tree.sysfs)
     assert found == [
-        {"usb_id": "0403:6001:A1", "terminal": "/dev/ttyUSB0", "device_id": "oximeter"},
-        {"usb_id": "1a86:7523@1-1.2", "terminal": "/dev/ttyUSB1", "device_id": None},
+        {"usb_id": "0403:6001:A1", "terminal": "/dev/ttyUSB0", "profiles": [], "device_id": "oximeter"},
+        {"usb_id": "1a86:7523@1-1.2", "terminal": "/dev/ttyUSB1", "profiles": [], "device_id": None},
     ]
     DeviceEntry("new", NONIN, usb_id=found[1]["usb_id"]).place()
     console = Console(record=True, width=60)

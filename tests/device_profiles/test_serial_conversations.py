@@ -305,6 +305,22 @@ def test_a_contour_is_answered_from_its_enquiry_on_and_its_headings_clock_is_mea
     ]
 
 
+def test_a_contour_that_does_not_know_that_it_is_read_is_asked_to_begin() -> None:
+    talk = bayer_contour.converse()
+    talk.begin(Moment(1000.0, NOON))
+    seconds = 1000.0
+    for _ in range(19):
+        assert talk.wakes_at_seconds == seconds + 3.0
+        seconds = talk.wakes_at_seconds
+        assert talk.wake(Moment(seconds, NOON)) == [Write(bayer_contour.HAS_SENT)]
+    (told,) = talk.wake(Moment(seconds + 3.0, NOON))
+    assert isinstance(told, Trouble)
+    assert "does not begin to send" in told.reason
+    assert talk.hear("", b"\x05", Moment(seconds + 4.0, NOON)) == [Write(bayer_contour.ACKNOWLEDGE)], (
+        "and goes on waiting"
+    )
+
+
 def test_a_taidoc_of_another_kind_is_asked_for_nothing_more() -> None:
     side, _ = filled(taidoc.PRESSURE)
     talk = Talk(taidoc.PROFILE, side).hold()

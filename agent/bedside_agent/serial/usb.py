@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedside_agent.serial.place import Absent, Place, Plugged, plugged
+from bedside_profiles.catalogue import CATALOGUE
+from bedside_profiles.profile import SerialProfile
 
 SYSFS = Path("/sys")
 DEVICE_NODES = Path("/dev")
 
 _USB = "/usb"
 
-METERS = frozenset({"1a79"})
-"""Vendors whose HID devices are meters (Bayer, later Ascensia). Keyboards and mice are nobody's business here."""
+HID_PROFILES = {
+    hid_id: profile.name for profile in CATALOGUE if isinstance(profile, SerialProfile) for hid_id in profile.hid_ids
+}
+"""The profile of each kind of HID meter, by VENDOR:PRODUCT. Keyboards and mice are nobody's business here."""
 
 _HID_ID = re.compile(r"^HID_ID=[0-9A-F]{4}:0000([0-9A-F]{4}):0000([0-9A-F]{4})$", re.MULTILINE)
 _HID_NUMBER = re.compile(r"^HID_UNIQ=(.+)$", re.MULTILINE)
@@ -65,7 +69,12 @@ class Adapter:
 
     def __str__(self) -> str:
         number = f":{self.serial_number}" if self.serial_number else f"@{self.socket}"
-        return f"{self.vendor}:{self.product}{number}"
+        return f"{self.kind}{number}"
+
+    @property
+    def kind(self) -> str:
+        """VENDOR:PRODUCT."""
+        return f"{self.vendor}:{self.product}"
 
 
 def adapters(sysfs: Path = SYSFS) -> Iterator[Adapter]:
@@ -126,7 +135,7 @@ def _meter(node: Path) -> Adapter | None:
     """None for a HID device of another kind. Raises OSError."""
     said = _word(node / "device" / "uevent")
     found = _HID_ID.search(said)
-    if found is None or found[1].lower() not in METERS:
+    if found is None or f"{found[1]}:{found[2]}".lower() not in HID_PROFILES:
         return None
     number = _HID_NUMBER.search(said)
     above = Path(os.path.realpath(node / "device"))

@@ -3,7 +3,8 @@
 A frame is 02, its number (0 to 7), text, 03 or 17 when more follows, the sum of all from the number on as two hex
 digits, CR LF. The hub answers each with 06, or with 15 to have it again: a frame that comes with the number of the last
 one is that one. A record ends with CR and may go on in the next frame. Bytes are the meter's, without the four with
-which each USB report begins.
+which each USB report begins. A meter on USB does not know that somebody began to read it: one that says nothing is sent
+04, whereupon it begins anew with its enquiry.
 """
 
 import re
@@ -25,8 +26,11 @@ LINE = LineSettings(baud=9600)
 """There is no line: the meter is a USB HID device, and whatever brings its reports sets no speed."""
 
 ACKNOWLEDGE, ASK_AGAIN = b"\x06", b"\x15"
-_WANTS_TO_SEND, _HAS_SENT = b"\x05", b"\x04"
-_BEGINS_WITHIN_SECONDS = 60.0
+_WANTS_TO_SEND, HAS_SENT = b"\x05", b"\x04"
+_BEGINS_WITHIN_SECONDS = 3.0
+"""Less than the five seconds within which a device that was plugged in again is read."""
+_BEGINNINGS = 20
+"""As often as glucometerutils tries."""
 _TRIES = 6
 """As often as the standard has a frame sent again."""
 
@@ -212,18 +216,25 @@ def converse() -> Conversation:
 
 def _script(now: Now) -> Script:
     # One that was sending when the line was opened waits for the answer to its last frame.
-    while (
-        yield Ask(b"", lambda frame: frame not in (ACKNOWLEDGE, ASK_AGAIN, _HAS_SENT), _BEGINS_WITHIN_SECONDS, tries=1)
-    ) is None:
+    begins = Ask(
+        b"",
+        lambda frame: frame not in (ACKNOWLEDGE, ASK_AGAIN, HAS_SENT),
+        _BEGINS_WITHIN_SECONDS,
+        tries=_BEGINNINGS,
+        again=HAS_SENT,
+    )
+    while (first := (yield begins)) is None:
         yield Trouble("it does not begin to send: is it switched on, and shows that it is connected?")
+    if len(first) > 1 and (shown := _clock_in(first)) is not None:
+        yield from clock_measured(shown, now())
     yield Write(ACKNOWLEDGE)
     while True:
-        frame = yield Ask(b"", lambda frame: len(frame) > 1 or frame == _HAS_SENT, tries=_TRIES, again=ASK_AGAIN)
+        frame = yield Ask(b"", lambda frame: len(frame) > 1 or frame == HAS_SENT, tries=_TRIES, again=ASK_AGAIN)
         if frame is None:
             yield Trouble("it stopped before it had sent everything")
             yield Finish(AWAY_SECONDS)
             return
-        if frame == _HAS_SENT:
+        if frame == HAS_SENT:
             yield Finish(REST_SECONDS)
             return
         if (shown := _clock_in(frame)) is not None:
@@ -279,6 +290,20 @@ def encode(measurements: Sequence[Measurement]) -> bytes:
     return b"\x05" + PartFrame(1, record.to_text() + "\r", more=False).to_bytes()
 
 
+_HID_IDS = frozenset(
+    {
+        "1a79:6002",  # Contour USB
+        "1a79:6200",  # Contour Next Link
+        "1a79:6210",  # Contour Next Link 2.4
+        "1a79:6300",  # Contour Next Link, mmol/L
+        "1a79:7350",  # Contour Next
+        "1a79:7410",  # Contour Next USB
+        "1a79:7800",  # Contour Next One, and Plus One
+        "1a79:7900",  # Contour Next of Ascensia
+    }
+)
+"""As tidepool-org/uploader names them in its driver manifest; glucometerutils knows the first."""
+
 PROFILE = SerialProfile(
     name=NAME,
     label="Bayer Contour USB glucose meter",
@@ -288,4 +313,5 @@ PROFILE = SerialProfile(
     silence_seconds=None,
     names=("bayer", "contour", "ascensia", "astm"),
     converse=converse,
+    hid_ids=_HID_IDS,
 )

@@ -267,6 +267,8 @@ class ContourSide(Memory):
                 self._next += 1
             elif byte == bayer_contour.ASK_AGAIN[0] and self._next:
                 said += self._frame(self._next - 1)
+            elif byte == bayer_contour.HAS_SENT[0]:
+                said += self.opened(second)
             elif byte != bayer_contour.ASK_AGAIN[0]:
                 self.harm += 1
         return said

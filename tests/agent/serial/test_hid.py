@@ -105,14 +105,15 @@ def test_meters_are_listed_by_what_they_say_of_themselves(tmp_path: Path) -> Non
     tree.plug_in_hid("hidraw0", "1-1.2", kind="046d:c31c", serial_number="keyboard")
     tree.plug_in_hid("hidraw1", "1-1.3", kind=CONTOUR, serial_number="7390H2471234")
     tree.plug_in_hid("hidraw2", "1-1.4", kind="1a79:7410")
+    tree.plug_in_hid("hidraw3", "1-1.5", kind="1a79:0001", serial_number="another thing of this maker's")
     assert [(one.name, str(one)) for one in adapters(tree.sysfs)] == [
         ("ttyUSB0", "0403:6001:A50285BI"),
         ("hidraw1", "1a79:6002:7390H2471234"),
         ("hidraw2", "1a79:7410@1-1.4"),
     ]
-    assert [one["usb_id"] for one in plugged_in((), sysfs=tree.sysfs)][1:] == [
-        "1a79:6002:7390H2471234",
-        "1a79:7410@1-1.4",
+    assert [(one["usb_id"], one["profiles"]) for one in plugged_in((), sysfs=tree.sysfs)][1:] == [
+        ("1a79:6002:7390H2471234", [bayer_contour.NAME]),
+        ("1a79:7410@1-1.4", [bayer_contour.NAME]),
     ]
 
 

@@ -24,10 +24,10 @@ from bedside_sim.devices.serial_sets import KINDS
 from bedside_sim.devices.serial_sides import side_of
 
 # Of <linux/uhid.h>.
-CREATE2, INPUT2, OPEN, CLOSE, OUTPUT = 11, 12, 4, 5, 6
+CREATE2, INPUT2, OUTPUT = 11, 12, 6
 USB_BUS = 3
 SERIAL_NUMBER = "7390H2471234"
-DESCRIPTOR = bytes.fromhex("0600ff0901a1010901150026ff007508954081020902 7508954091 02c0".replace(" ", ""))
+DESCRIPTOR = bytes.fromhex("0600ff0901a1010901150026ff007508954081020902750895409102c0")
 """A vendor's page, one report of 64 bytes each way, without numbers."""
 
 EVENT_BYTES = 4380
@@ -59,9 +59,8 @@ class Meter:
     def _hear(self) -> None:
         event = os.read(self._uhid, EVENT_BYTES)
         (kind,) = struct.unpack_from("<I", event)
-        if kind == OPEN:
-            self._say(self.side.opened(0.0))
-        elif kind == OUTPUT:
+        # It does not know that its node was opened: only what is written to it makes it begin.
+        if kind == OUTPUT:
             (size,) = struct.unpack_from("<H", event, 4 + 4096)
             report = event[4 : 4 + size]
             self._say(self.side.hear(content_of(report[size - REPORT_BYTES :]), 0.0))
