@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -33,6 +34,12 @@ from bedside_profiles.wire.topics import check_hub_id
 LOG = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
+
+TOKEN_SECONDS = 3.0
+"""Less than the listener waits for an answer."""
+
+_TOKEN_THREAD = ThreadPoolExecutor(1, thread_name_prefix="token")
+"""Of its own: whoever waits for a token that hangs takes no thread from those who check passwords."""
 
 LONGEST_ABSENCE = timedelta(days=365)
 """How long after its end a certificate still renews: a hub that lay in a drawer comes back without a visit."""
@@ -243,11 +250,12 @@ def _read(csr_der: bytes, hub_id: str) -> HubRequest:
 
 async def _signed(issuer: Issued, make: Callable[[], Made]) -> Made:
     """What `make` makes with the issuer's key. A token takes its time, which the others need not wait for, and may be
-    away: whoever asked tries again."""
+    away, or hang: whoever asked tries again."""
     if not isinstance(issuer.key, TokenKey):
         return make()
     try:
-        return await asyncio.to_thread(make)
-    except TokenError as cause:
-        LOG.error("token_unavailable why=%s", cause.why)
+        async with asyncio.timeout(TOKEN_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(_TOKEN_THREAD, make)
+    except (TokenError, TimeoutError) as cause:
+        LOG.error("token_unavailable why=%s", cause.why if isinstance(cause, TokenError) else "It does not answer.")
         raise RefusedError(503, "The issuing authority cannot sign now. Try again in a moment.") from cause

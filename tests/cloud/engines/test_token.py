@@ -120,6 +120,18 @@ def test_what_is_wrong_is_said_with_what_to_do(token: Token, tmp_path: Path) -> 
         make_token_key(token.uri())
 
 
+def test_another_key_under_the_authoritys_name_signs_nothing(token: Token, tmp_path: Path) -> None:
+    files = CertificateFiles(tmp_path / "certificates")
+    files.prepare(("localhost",), "root", "issuing", NOW)
+    files.rotate("root", "issuing", NOW, token.uri("issuing-1"))
+    make_token_key(token.uri("issuing-2"))
+    files.key_file("issuing").write_text(str(token.uri("issuing-2")))
+    with pytest.raises(TokenError, match="not the authority's"):
+        authority.issue_hub(files.issuing("issuing"), "hub-7", authority.new_key().public_key(), NOW)
+    files.key_file("issuing").write_text(str(token.uri("issuing-1")))
+    authority.issue_hub(files.issuing("issuing"), "hub-7", authority.new_key().public_key(), NOW)
+
+
 @pytest.mark.parametrize(
     "text",
     [

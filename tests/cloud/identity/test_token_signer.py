@@ -11,6 +11,9 @@ from tests.support.desk import open_desk, ran
 from tests.support.nats import TestBroker
 from tests.support.softhsm import new_token
 
+from bedside_cloud.engines.certificates import token as token_module
+from bedside_cloud.identity import enrolment
+
 
 async def test_hubs_enrol_and_renew_with_a_key_that_nobody_has(
     broker: TestBroker, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -38,5 +41,13 @@ async def test_hubs_enrol_and_renew_with_a_key_that_nobody_has(
         assert (status, b"cannot sign now" in body) == (503, True)
         assert await desk.let_in(second), "who is certified stays so"
         token.plug_in()
+
+        # One that hangs: whoever has its turn does not give it up.
+        monkeypatch.setattr(enrolment, "TOKEN_SECONDS", 0.3)
+        with token_module._IN_TURN:
+            status, body = await desk.renew(second, "while-it-hangs")
+            assert (status, b"cannot sign now" in body) == (503, True)
+            assert await desk.let_in(second)
+        monkeypatch.setattr(enrolment, "TOKEN_SECONDS", 3.0)
         third = await desk.renewed(second, "fourth")
         assert await desk.let_in(third)

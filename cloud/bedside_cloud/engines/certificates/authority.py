@@ -189,6 +189,14 @@ def key_sha256(public_key: ec.EllipticCurvePublicKey) -> bytes:
     return hashlib.sha256(spki).digest()
 
 
+def public_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
+    """The certificate's key; ValueError when it is not an elliptic curve key."""
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("not an elliptic curve key")
+    return key
+
+
 def certificate_pem(*certificates: Certificate) -> bytes:
     """The certificates as PEM, one after the other."""
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)

@@ -91,7 +91,7 @@ class CertificateFiles:
         found = []
         for file in sorted(self._folder.glob(f"{EARLIER}*.pem")):
             certificate = authority.certificates_from_pem(file.read_bytes())[0]
-            found.append(Issued(certificate, _key(file.with_suffix(".key"), passphrase)))
+            found.append(Issued(certificate, _key(file.with_suffix(".key"), passphrase, certificate)))
         return tuple(found)
 
     def _finish_rotation(self) -> None:
@@ -108,7 +108,7 @@ class CertificateFiles:
     def issuing(self, passphrase: str) -> Issued:
         """The issuing authority with its key; ValueError for a wrong passphrase. A token is asked when it signs."""
         certificate = authority.certificates_from_pem(self.certificate_file("issuing").read_bytes())[0]
-        return Issued(certificate, _key(self.key_file("issuing"), passphrase))
+        return Issued(certificate, _key(self.key_file("issuing"), passphrase, certificate))
 
     def leaf(self, name: str) -> tuple[Issued, list[Certificate]]:
         """A leaf with its key, and its chain, leaf first, ending below the root."""
@@ -129,10 +129,10 @@ class CertificateFiles:
         _write(self.certificate_file(name), authority.certificate_pem(issued.certificate, issuing.certificate))
 
 
-def _key(path: Path, passphrase: str) -> PrivateKey:
+def _key(path: Path, passphrase: str, certificate: Certificate) -> PrivateKey:
     content = path.read_bytes()
     if content.startswith(SCHEME.encode()):
-        return TokenKey(TokenUri.from_text(content.decode()))
+        return TokenKey(TokenUri.from_text(content.decode()), authority.public_key(certificate))
     return authority.key_from_pem(content, passphrase)
 
 

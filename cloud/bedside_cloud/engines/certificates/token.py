@@ -71,11 +71,13 @@ class TokenUri:
 class TokenKey(ec.EllipticCurvePrivateKey):
     """A key in a token, as the builders of certificates and lists take one. Threads take turns.
 
-    A session that was lost is opened once more before `TokenError` says that the token is gone.
+    A session that was lost is opened once more before `TokenError` says that the token is gone. It must be the
+    `expected` key, where that is known: what another one signs would be nobody's.
     """
 
-    def __init__(self, uri: TokenUri) -> None:
+    def __init__(self, uri: TokenUri, expected: ec.EllipticCurvePublicKey | None = None) -> None:
         self.uri = uri
+        self._expected = expected
         self._session: Any = None
         self._key: Any = None
         self._public: ec.EllipticCurvePublicKey | None = None
@@ -124,10 +126,10 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         raise NotImplementedError("the key does not leave its token")
 
     def __copy__(self) -> "TokenKey":
-        return TokenKey(self.uri)
+        return TokenKey(self.uri, self._expected)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TokenKey":
-        return TokenKey(self.uri)
+        return TokenKey(self.uri, self._expected)
 
     def _signed(self, digest: bytes) -> bytes:
         import pkcs11
@@ -170,6 +172,13 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         if self._session is None:
             self._session = _session(self.uri)
             self._key = self._session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=self.uri.name)
+            if self._expected is not None and self._read_public() != self._expected:
+                self._close()
+                raise TokenError(
+                    f"The key {self.uri.name} of the token {self.uri.label} is not the authority's.",
+                    "Another key stands under that name.",
+                    "Name the object that the authority was made with, or make another one: authority rotate --token.",
+                )
         else:
             # A session that was lost is found out here: the library cannot clean up after a signature that it broke.
             _ = self._key[pkcs11.Attribute.LABEL]
