@@ -87,7 +87,7 @@ def test_a_frame_is_a_waveform_with_the_straps_time_and_no_reading() -> None:
     assert decoded.segments == (Segment(Signal.ECG, 130.0, (120, -35), "2019-01-01T00:00:00.000"),)
 
 
-def test_a_time_that_cannot_be_is_left_out() -> None:
+def test_the_last_time_that_a_frame_can_name_is_a_time() -> None:
     (segment,) = decode(DATA, PmdFrame(polar_pmd.ECG, 2**64 - 1, 0, ((1,),)).to_bytes()).segments
     assert segment.device_time == "2584-07-20T23:34:33.709"
 

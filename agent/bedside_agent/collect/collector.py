@@ -137,7 +137,8 @@ class Collector:
         for segment in decoded.segments:
             self._sink.waveform(self._device_id, segment, self._clock.now())
         if not decoded.measurements:
-            self.counts.without_reading += not decoded.segments
+            if not decoded.segments:
+                self.counts.without_reading += 1
             if any(one.reason is NoReading.SENSOR_OFF for one in decoded.withheld):
                 self._sink.sensor_off(self._device_id, self._clock.now())
             return

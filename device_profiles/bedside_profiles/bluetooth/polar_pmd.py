@@ -99,11 +99,9 @@ def decode(characteristic: str, payload: bytes) -> Decoded:
     return Decoded(facts=(Fact("timestamp_ns", frame.timestamp_ns), *samples), segments=segments)
 
 
-def _device_time(timestamp_ns: int) -> str | None:
-    try:
-        return (_EPOCH + timedelta(microseconds=timestamp_ns // 1000)).isoformat(timespec="milliseconds")
-    except OverflowError:
-        return None
+def _device_time(timestamp_ns: int) -> str:
+    """Eight bytes of nanoseconds end in the year 2584: every frame has a time."""
+    return (_EPOCH + timedelta(microseconds=timestamp_ns // 1000)).isoformat(timespec="milliseconds")
 
 
 def _control(payload: bytes) -> Decoded:

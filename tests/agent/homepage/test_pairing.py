@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,7 +79,8 @@ def test_it_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
     assert kept_code(tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["bedside_phone"])
-def test_the_cookies_name_stays(name: str) -> None:
+def test_the_cookie_keeps_its_name_and_value() -> None:
     """Telephones that are paired would be unpaired by another one."""
-    assert name == COOKIE
+    pairing, _ = paired()
+    assert COOKIE == "bedside_phone"
+    assert pairing.pair(CODE) == "6eb5da5d889102486af43f183666cdcc06cecdffbacf9952e026f4d6ecf54a72"
