@@ -2,43 +2,23 @@
 SELECT pg_advisory_xact_lock(hashtextextended(%(patient_id)s, 0))
 
 -- name: active_alert
-SELECT alerts.*, (
-    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
-    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
-) AS sources
-FROM alerts
+SELECT * FROM alerts_with_sources
 WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND device_id = %(device_id)s AND test = %(test)s
 AND cleared_at IS NULL
 
 -- name: alert_around
-SELECT alerts.*, (
-    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
-    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
-) AS sources
-FROM alerts
+SELECT * FROM alerts_with_sources
 WHERE patient_id = %(patient_id)s AND condition = %(condition)s AND device_id = %(device_id)s AND test = %(test)s
 AND (cleared_at IS NULL OR (onset_at <= %(at)s AND cleared_at >= %(at)s))
 ORDER BY cleared_at DESC NULLS FIRST
 LIMIT 1
 
 -- name: alert_by_id
-SELECT alerts.*, (
-    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
-    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
-) AS sources
-FROM alerts
+SELECT * FROM alerts_with_sources
 WHERE alert_id = %(alert_id)s
 
 -- name: alerts_of_patients
-SELECT alerts.*, (
-    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
-    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
-) AS sources
-FROM alerts
+SELECT * FROM alerts_with_sources
 WHERE patient_id = ANY(%(patient_ids)s)
 AND (cleared_at IS NULL OR acknowledged_at IS NULL OR changed_at >= %(since)s)
 -- However many there are, an active one is never cut off.
@@ -46,12 +26,7 @@ ORDER BY cleared_at IS NOT NULL, acknowledged_at IS NOT NULL, raised_at DESC
 LIMIT 500
 
 -- name: alerts_of_hub
-SELECT alerts.*, (
-    SELECT coalesce(jsonb_object_agg(source, jsonb_build_array(
-        present, (extract(epoch FROM said_at) * 1000)::bigint, episode
-    )), '{}') FROM alert_sources WHERE alert_sources.alert_id = alerts.alert_id
-) AS sources
-FROM alerts
+SELECT * FROM alerts_with_sources
 WHERE hub_id = %(hub_id)s AND (cleared_at IS NULL OR changed_at >= %(since)s)
 -- As many as a hub remembers; an active one is never cut off.
 ORDER BY cleared_at IS NOT NULL, changed_at DESC
