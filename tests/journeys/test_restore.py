@@ -94,10 +94,7 @@ class Installation:
         truth = emitted(self.household.journal)
         for hub_id, state in self.states.items():
             await self.until(lambda: self.count(hub_id) == kept_readings(state), f"all of {hub_id}")  # noqa: B023
-            # What a hub notes while it is asked (connections come and go) belongs to it as well.
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while _by_lane(await exported(state)) != self._held(hub_id):
-                    await asyncio.sleep(0.5)
+            await self._same(hub_id, state)
         of_radio = {device: rows for device, rows in stored(self.dsn).items() if device in truth}
         assert differences(truth, of_radio) == []
         for hub in (self.many, self.late):
@@ -106,6 +103,28 @@ class Installation:
         for table in ("conflicts", "dead_letters"):
             assert self.ask(f"SELECT * FROM ingest.{table}") == [], table  # noqa: S608
         assert "Traceback" not in "".join(self.household.logs().values())
+
+    async def _same(self, hub_id: str, state: Path) -> None:
+        """What a hub notes while it is asked (connections come and go) belongs to it as well."""
+        differing: dict[str, list[tuple[Identity, object, object]]] = {}
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    kept, held = _by_lane(await exported(state)), self._held(hub_id)
+                    if kept == held:
+                        return
+                    differing = {
+                        lane: sorted(
+                            (identity, kept[lane].get(identity), held[lane].get(identity))
+                            for identity in kept[lane].keys() | held[lane].keys()
+                            if kept[lane].get(identity) != held[lane].get(identity)
+                        )
+                        for lane in LANES
+                    }
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            of_each = {lane: f"{len(ones)}, first {ones[:3]}" for lane, ones in differing.items() if ones}
+            pytest.fail(f"{hub_id} keeps one thing and the database another (kept, held): {of_each}")
 
     def alerts(self) -> list[tuple[str, str, str]]:
         """Patient, condition and device of each."""

@@ -9,6 +9,9 @@ from bedside_profiles.readings import Metric
 from bedside_sim.journal import Stamp
 from bedside_sim.patients import Vitals
 
+PART_OF_TICK = 0.9
+"""A stream ends a little before the tick does, so that between ticks nothing is in flight."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

@@ -21,7 +21,7 @@ from bedside_profiles.serial.nonin_df2 import (
     PROFILE,
     packet_of,
 )
-from bedside_sim.devices.device import Moment
+from bedside_sim.devices.device import PART_OF_TICK, Moment
 from bedside_sim.faults import pieces
 from bedside_sim.journal import Journal, Stamp
 from bedside_sim.patients import Vitals
@@ -29,9 +29,6 @@ from bedside_sim.pty import SerialLine
 
 BURSTS_A_SECOND = 15
 """Five frames at once: about what a USB adapter collects before it hands over."""
-
-PART_OF_TICK = 0.9
-"""The stream ends a little before the tick does, so that between ticks nothing is in flight."""
 
 
 class NoninOximeter:

@@ -1,11 +1,10 @@
 """A Polar H10 on Bluetooth: what any strap says, and an electrocardiogram once somebody asks for it."""
 
 import asyncio
-import contextlib
 
 from bedside_profiles.bluetooth import polar_h10, polar_pmd
 from bedside_profiles.bluetooth.polar_pmd import PmdFrame
-from bedside_sim.devices.device import Moment
+from bedside_sim.devices.device import PART_OF_TICK, Moment
 from bedside_sim.devices.heart_rate_strap import HeartRateStrap
 from bedside_sim.ecg import Heart
 from bedside_sim.journal import Journal
@@ -39,48 +38,51 @@ class PolarH10(HeartRateStrap):
         )
         self.sampled: list[int] = []
         self._heart = Heart()
-        self._pulse_rate = 70.0
-        self._streaming: asyncio.Task[None] | None = None
+        self._is_streaming = False
+        self._due = 0.0
 
     @property
     def whereabouts(self) -> dict[str, str]:
         """See `device.Device`."""
         return {**super().whereabouts, "waveform": "on"}
 
-    async def second(self, vitals: Vitals, moment: Moment) -> None:
-        """See `HeartRateStrap`."""
-        self._pulse_rate = vitals.pulse_rate
-        await super().second(vitals, moment)
-
-    async def stop(self) -> None:
+    async def start(self) -> None:
         """See `Peripheral`."""
-        if self._streaming is not None:
-            self._streaming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._streaming
-        await super().stop()
+        self.when_connected(self._fall_silent)
+        await super().start()
+
+    async def second(self, vitals: Vitals, moment: Moment) -> None:
+        """See `HeartRateStrap`; and the samples of this second, if they were asked for."""
+        await super().second(vitals, moment)
+        if self._is_streaming and self.connected:
+            await self._stream(vitals.pulse_rate, moment.length_seconds)
+
+    def _fall_silent(self) -> None:
+        self._is_streaming = False
+        self._due = 0.0
 
     def _heed(self, command: bytes) -> None:
         if command != polar_pmd.START_ECG:
             self.later(self._answer(command, _UNKNOWN_COMMAND))
-        elif self._streaming is not None and not self._streaming.done():
+        elif self._is_streaming:
             self.later(self._answer(command, _ALREADY))
         else:
+            self._is_streaming = True
             self.later(self._answer(command, polar_pmd.STARTED))
-            self._streaming = asyncio.create_task(self._stream())
 
     async def _answer(self, command: bytes, error: int) -> None:
         payload = bytes((polar_pmd.ANSWER, *command[:2], error, 0))
         await self.hand_over(polar_pmd.CONTROL_POINT, payload)
 
-    async def _stream(self) -> None:
+    async def _stream(self, pulse_rate: float, length_seconds: float) -> None:
+        """Each frame when its last sample is due, but the last one in good time before the tick is over."""
         clock = asyncio.get_running_loop().time
-        began, frames = clock(), 0
-        while self.connected:
-            frames += 1
-            await asyncio.sleep(began + frames * FRAME_SAMPLES / polar_pmd.ECG_RATE_HZ - clock())
-            samples = self._heart.samples(FRAME_SAMPLES, polar_pmd.ECG_RATE_HZ, self._pulse_rate)
-            time_ns = _FIRST_NS + round(clock() * 10**9)
-            frame = PmdFrame(polar_pmd.ECG, time_ns, 0, (samples,))
+        began, left_over = clock(), self._due
+        frames, self._due = divmod(left_over + polar_pmd.ECG_RATE_HZ * length_seconds, FRAME_SAMPLES)
+        for number in range(1, int(frames) + 1):
+            due_seconds = (number * FRAME_SAMPLES - left_over) / polar_pmd.ECG_RATE_HZ
+            await asyncio.sleep(began + min(due_seconds, PART_OF_TICK * length_seconds) - clock())
+            samples = self._heart.samples(FRAME_SAMPLES, polar_pmd.ECG_RATE_HZ, pulse_rate)
+            frame = PmdFrame(polar_pmd.ECG, _FIRST_NS + round(clock() * 10**9), 0, (samples,))
             if await self.hand_over(polar_pmd.DATA, frame.to_bytes()) is not None:
                 self.sampled += samples
