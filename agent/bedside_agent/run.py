@@ -22,6 +22,7 @@ from bedside_agent.collect.station import Station
 from bedside_agent.collect.watch import Watch
 from bedside_agent.errors import DamagedStoreError, IdentityError, StoreError
 from bedside_agent.health import REPORT, Report, answering
+from bedside_agent.homepage.alarm_test import AlarmTest
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.home import Home
@@ -134,6 +135,7 @@ class Agent:
         )
         self._alerts = AlertBook(store)
         self._wish = CallWish(self._keeper, store, lambda: self._note("patient_calls"))
+        self._alarm_test = AlarmTest(self._keeper, times, self._note)
         self._signaller = Signaller(
             signals(settings.sound_command, settings.lamp, settings.language),
             times,
@@ -205,6 +207,7 @@ class Agent:
             lambda: self._last_receipt_ms,
             self._wish,
             AllRight(self._note),
+            self._alarm_test,
             Pairing(lambda: kept_code(state), time.monotonic),
             self._note,
         )
@@ -351,6 +354,7 @@ class Agent:
     def _on_alert(self, notice: AlertNotice) -> None:
         self._alerts.take(notice)
         self._wish.hear(notice)
+        self._alarm_test.hear(notice)
 
     def _on_refused(self, lane: DownLane, reason: str) -> None:
         self._note("message_refused", EventField("lane", lane.value), EventField("reason", reason[:1000]))
@@ -368,7 +372,7 @@ class Agent:
         plan = self._keeper.plan
         return Situation(
             [
-                Alarming(stands.episode, said.condition, said.kind, said.priority, said.level, said.metric)
+                Alarming(stands.episode, said.condition, said.kind, said.priority, said.level, said.metric, said.test)
                 for stands in self._keeper.standing()
                 if (said := stands.said).condition not in (CANNOT_ALERT, PATIENT_CALLS)
             ],
@@ -408,6 +412,7 @@ class Agent:
             self._keeper.fault(STORE_FAILING, Priority.MEDIUM if self._store.trouble else None)
             await asyncio.sleep(TICK_SECONDS)
             self._times.tick()
+            self._alarm_test.look()
             self._keeper.tick()
             self._progress.moved("rules", self._times.now().monotonic_ms)
 

@@ -120,7 +120,7 @@ async def _play(household: Household, settings: DemoSettings, progress: Progress
         progress.say_alert(await console.wait_for_alert())
     if settings.until is Until.FIRST_ALERT:
         return
-    progress.say_where(household.endpoints["gateway_url"], household.known.passwords)
+    progress.say_where(household.endpoints["gateway_url"], household.page_url, household.known.passwords)
     while True:
         for scenario, seconds in PLAYED:
             await control(port, "scenario", name=scenario.value)

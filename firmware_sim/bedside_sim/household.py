@@ -7,6 +7,7 @@ stopped with `stop`.
 import asyncio
 import json
 import secrets
+import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Known:
     passwords: dict[str, str] = field(default_factory=dict)
     patient_id: str = ""
     hci_port: int = 0
+    page_port: int = 0
     provisioned: bool = False
     enrolled: bool = False
 
@@ -120,6 +122,7 @@ class Household:
         if self.known.enrolled:
             return
         self._progress.step("Enrolling the hub with a one-time claim")
+        self.known.page_port = free_port()
         ticket = await self.ask_cloud("fleet", "claim", "new", "--hub-id", HUB_ID)
         claim = ticket["text"].replace(f"broker={ticket['broker']}", f"broker={broker or ticket['broker']}")
         radio = f"bumble:tcp-client:127.0.0.1:{self.known.hci_port}"
@@ -127,6 +130,7 @@ class Household:
         # A simulated hub has no loudspeaker; this one plays to nobody, and works.
         with (self.hub_state / "hub.toml").open("a", encoding="utf-8") as settings:
             settings.write('sound_command = "dd of=/dev/null status=none"\n')
+            settings.write(f'homepage = "127.0.0.1:{self.known.page_port}"\n')
         self._progress.step("Adding the devices to the hub, and the hub to the patient")
         await self.tell_cloud("patient", "hub", MRN, HUB_ID)
         await asyncio.gather(
@@ -160,6 +164,11 @@ class Household:
     def _hub_options(self) -> tuple[str, str]:
         return ("--state", str(self.hub_state))
 
+    @property
+    def page_url(self) -> str:
+        """The patient's page of this hub."""
+        return f"http://127.0.0.1:{self.known.page_port}/"
+
     def where_to_look(self) -> str:
         """For whoever must find out why something did not work."""
         return f"The logs are in {self.state / 'logs'} and {self.cloud_state / 'logs'}."
@@ -172,6 +181,7 @@ class Household:
             "logins": [{"name": name, "password": self.known.passwords[name], "role": role} for name, role in LOGINS],
             "patient_ids": [self.known.patient_id],
             "journal": str(self.journal),
+            "page_url": self.page_url,
             "control_port": self.devices["control_port"],
             "state": str(self.state),
         }
@@ -184,6 +194,13 @@ class Household:
         file = self.state / "household.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(asdict(self.known), indent=2) + "\n", encoding="utf-8")
+
+
+def free_port() -> int:
+    """A port of this machine's own that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _load(file: Path, seed: int) -> Known:

@@ -43,10 +43,11 @@ class Progress(Silent):
             f"limit {alert['limit']:g}, priority {alert['priority']}"
         )
 
-    def say_where(self, gateway_url: str, passwords: dict[str, str]) -> None:
+    def say_where(self, gateway_url: str, page_url: str, passwords: dict[str, str]) -> None:
         """Where to look, and how to get in."""
         self._console.print()
         self._console.print(f"  Console   {gateway_url}", highlight=False)
+        self._console.print(f"  Patient   {page_url}", highlight=False)
         for name, password in passwords.items():
             self._console.print(f"  Log in    {name}  {password}", highlight=False)
         self._console.print()

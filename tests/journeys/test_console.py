@@ -101,6 +101,25 @@ async def test_an_alert_comes_and_is_taken_without_reloading(calm: RunningHouseh
             assert await visit.was_not_reloaded()
 
 
+async def test_the_alarm_is_tested_from_the_bedroom_to_the_console_and_back(
+    calm: RunningHousehold, browser: Browser
+) -> None:
+    async with Visit(calm, browser) as visit, Visit(calm, browser, PHONE) as bedroom:
+        await visit.log_in("nurse")
+        await visit.live()
+        await bedroom.page.goto(calm.page_url)
+        await bedroom.page.get_by_role("button", name="Test the alarm").click()
+        await expect(bedroom.page.get_by_text("This is a test.")).to_be_visible()
+        test = visit.page.locator(".alert.test")
+        await expect(test).to_contain_text("TEST, no alarm")
+        await expect(visit.page.get_by_text("No alerts · 1 test of the alarm")).to_be_visible()
+        await expect(visit.page).to_have_title("Patients – Bedside")
+        await expect(visit.page.locator(".card.high")).to_have_count(0)
+        await test.get_by_role("button", name="Acknowledge").click()
+        await expect(bedroom.page.get_by_text("The test worked. Your care team saw it at")).to_be_visible()
+        await expect(test).to_have_count(0)
+
+
 async def test_an_alert_is_taken_with_the_button(calm: RunningHousehold, browser: Browser) -> None:
     async with Visit(calm, browser, PHONE) as visit:
         await visit.log_in("nurse")

@@ -131,4 +131,5 @@ def _alarm(plan: CarePlan, stands: Standing, now: Instant, state: AlarmState) ->
         range_flag=said.range_flag,
         limit=said.limit,
         inputs=tuple([one for one in inputs if one is not None]),
+        test=said.test,
     )

@@ -32,6 +32,8 @@ PLAN = "alarms.plan"
 MEMORY = "alarms.memory"
 COURSES = "alarms.courses"
 PLAN_INCOMPLETE = "plan_incomplete"
+ALARM_TEST = "alarm_test"
+"""The condition of an alarm by which somebody at home tries the whole path."""
 
 
 class AlarmKeeper:
@@ -63,6 +65,7 @@ class AlarmKeeper:
         self._courses: Mapping[Key, Course] = {}
         self._courses_ms = clock.now().monotonic_ms
         self._faults: dict[str, Priority] = {}
+        self._is_testing = False
         self._plan_kept = asyncio.get_running_loop().create_future()
         self._plan_kept.set_result(None)
         self._restore()
@@ -145,6 +148,10 @@ class AlarmKeeper:
             self._faults.pop(condition, None)
         else:
             self._faults[condition] = priority
+
+    def test(self, *, on: bool) -> None:
+        """A test alarm is there from the next tick on, or no more. It does not outlive the process."""
+        self._is_testing = on
 
     def faults(self) -> tuple[str, ...]:
         """Conditions of the hub's own faults, whether or not a plan makes alarms of them."""
@@ -241,6 +248,8 @@ class AlarmKeeper:
         yield from planned.findings(plan, mind)
         for condition, priority in self._faults.items():
             yield Finding(condition, AlarmKind.TECHNICAL, priority)
+        if self._is_testing:
+            yield Finding(ALARM_TEST, AlarmKind.TECHNICAL, Priority.HIGH, test=True)
 
     def _past(self, plan: CarePlan, over: Sequence[Past], now: Instant) -> list[Alarm]:
         return [alarm for one in over for alarm in retrospective(plan, one, now, _new_episode)]

@@ -104,6 +104,7 @@ class Finding:
     limit: float | None = None
     onset: AlarmInput | None = None
     latest: AlarmInput | None = None
+    test: bool = False
 
     @property
     def key(self) -> Key:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from bedside_agent.alarms.keeper import AlarmKeeper
+from bedside_agent.alarms.keeper import ALARM_TEST, AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
+from bedside_agent.homepage.alarm_test import AlarmTest
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
 from bedside_agent.homepage.page import Facts, Page, page, words
@@ -18,6 +19,7 @@ from bedside_agent.homepage.pairing import Pairing
 from bedside_agent.homepage.values import first_seq, lines
 from bedside_agent.signals import programs, sentences
 from bedside_agent.signals.signal import SignalError
+from bedside_agent.signals.signaller import CANNOT_ALERT
 from bedside_agent.signals.speech import speakers
 from bedside_profiles.readings import Modality
 from bedside_profiles.rules.priority import ORDER
@@ -49,6 +51,7 @@ class Home:
         last_receipt_ms: Callable[[], int | None],
         wish: CallWish,
         all_right: AllRight,
+        alarm_test: AlarmTest,
         pairing: Pairing,
         noted: Callable[..., None],
     ) -> None:
@@ -60,6 +63,7 @@ class Home:
         self._last_receipt_ms = last_receipt_ms
         self._wish = wish
         self._all_right = all_right
+        self._alarm_test = alarm_test
         self._pairing = pairing
         self._noted = noted
         self._speaking = asyncio.Lock()
@@ -71,7 +75,7 @@ class Home:
         # A web server is memory that a hub without a page does not need.
         from bedside_agent.homepage.server import serving
 
-        tells = {"/call": self.call, "/all-right": self.say_all_right}
+        tells = {"/call": self.call, "/all-right": self.say_all_right, "/test": self.test}
         while True:
             try:
                 with serving(address, language, self.show, self.speak, tells, self._pairing, self.disown) as port:
@@ -110,6 +114,10 @@ class Home:
     async def say_all_right(self) -> bool:
         """The patient answers the alarms that sound; False where none does, or they are answered."""
         return self._all_right.say(self._episodes())
+
+    async def test(self) -> bool:
+        """The patient tries the alarm; False where there is no care team, or an alarm stands already."""
+        return self._alarm_test.begin() or self._alarm_test.runs
 
     async def disown(self, seq: int) -> bool:
         """The patient says that somebody else made that measurement; False where it is none that is shown."""
@@ -152,14 +160,17 @@ class Home:
             technical=[
                 one.said.condition
                 for one in standing
-                if one.said.kind is AlarmKind.TECHNICAL and one.said.condition != PATIENT_CALLS
+                if one.said.kind is AlarmKind.TECHNICAL and one.said.condition not in (PATIENT_CALLS, ALARM_TEST)
             ],
             due=[rule.metric for rule in self._keeper.due()],
             again=self._keeper.repeats(),
-            notices=[one for one in self._alerts.notices if one.condition != PATIENT_CALLS],
+            notices=[one for one in self._alerts.notices if one.condition not in (PATIENT_CALLS, ALARM_TEST)],
             asked_for_call=self._wish.stands,
             may_ask=self._wish.may_be_made,
             said_all_right=self._all_right.is_said_of(self._episodes()),
+            alarm_test=self._alarm_test.stage,
+            alarm_test_ms=self._alarm_test.at_ms,
+            can_sound=CANNOT_ALERT not in self._keeper.faults(),
             call_notices=[one for one in self._alerts.notices if one.condition == PATIENT_CALLS],
         )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from bedside_agent.homepage.alarm_test import RUNNING, TestStage
 from bedside_agent.homepage.values import Line
 from bedside_agent.signals import sentences
 from bedside_agent.signals.sentences import _
@@ -41,6 +42,13 @@ CALL_NOBODY = _("You asked for a call. Nobody has answered yet.")
 CALL_STUCK = _("You asked for a call. The monitor cannot reach your care team now.")
 ALL_RIGHT = _("I am all right")
 SAID_ALL_RIGHT = _("You said that you are all right. Your care team sees it, and still looks at the reading.")
+TEST_ALARM = _("Test the alarm")
+TEST_SENT = _("This is a test. You hear the alarm once. The monitor is telling your care team.")
+TEST_SILENT = _("This is a test. The monitor cannot make a sound. It is telling your care team.")
+TEST_REACHED = _("This is a test. It has reached the hospital's computer. We wait for your care team to see it.")
+TEST_SEEN = _("The test worked. Your care team saw it at {time}.")
+TEST_UNSEEN = _("The test reached the hospital's computer. Nobody on your care team has answered it.")
+TEST_FAILED = _("The test did not reach your care team. Please tell them.")
 NOT_PAIRED = _("This code does not open the readings. Scan the code on the monitor's label.")
 READINGS = _("Your readings")
 NOT_ME = _("That was not me")
@@ -93,6 +101,12 @@ class Facts:
 
     call_notices: Sequence[AlertNotice] = ()
 
+    alarm_test: TestStage | None = None
+    """How far a test of the alarm has come, or what came of the last one a while ago."""
+
+    alarm_test_ms: int = 0
+    can_sound: bool = True
+
     said_all_right: bool = False
     """The patient has answered all alarms that are active."""
 
@@ -115,6 +129,9 @@ class Page:
     may_answer: bool = False
     """Whether there is an alarm that the patient has not answered."""
 
+    may_test: bool = False
+    """Whether the alarm may be tested: nothing about the patient stands, and no test runs."""
+
     @property
     def aloud(self) -> tuple[str, ...]:
         """In the order in which they are read."""
@@ -126,11 +143,13 @@ def page(
 ) -> Page:
     """`say` translates this page's texts, `speak` those that the voice has too; `local` is the home's wall clock."""
     works, is_seen = _works(facts, say)
-    now, must_act = _now(facts, say, speak)
+    now, must_act = _now(facts, say, speak, local)
     tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
     may_call = facts.has_plan and facts.may_ask
     may_answer = facts.has_plan and bool(facts.alarms) and not facts.said_all_right
-    return Page(tone, works, _last(facts, say, speak, local), now, _calls(facts, say), (), may_call, may_answer)
+    may_test = facts.has_plan and not facts.alarms and not facts.asked_for_call and facts.alarm_test not in RUNNING
+    last = _last(facts, say, speak, local)
+    return Page(tone, works, last, now, _calls(facts, say), (), may_call, may_answer, may_test)
 
 
 def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:
@@ -155,7 +174,9 @@ def _last(
     return say(LAST).format(about=about, time=f"{local(at_ms):%H:%M}")
 
 
-def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -> tuple[str, bool]:
+def _now(
+    facts: Facts, say: Callable[[str], str], speak: Callable[[str], str], local: Callable[[int], datetime]
+) -> tuple[str, bool]:
     """What to do now, and whether there is anything: alarms and the own call before everything else."""
     pressing = []
     if facts.alarms:
@@ -169,6 +190,11 @@ def _now(facts: Facts, say: Callable[[str], str], speak: Callable[[str], str]) -
         pressing.append(say(_called(facts)))
     if pressing:
         return " ".join(pressing), True
+    if facts.alarm_test is not None:
+        time = f"{local(facts.alarm_test_ms):%H:%M}"
+        return say(_tested(facts.alarm_test, can_sound=facts.can_sound)).format(time=time), (
+            facts.alarm_test is TestStage.FAILED
+        )
     for condition in facts.technical:
         told = sentences.technical(speak, condition)[0]
         if told != speak(sentences.OTHER):
@@ -188,6 +214,17 @@ def _called(facts: Facts) -> str:
     if AlertStage.NOBODY_REACHED in stages[-1:]:
         return CALL_NOBODY
     return CALL_TOLD if AlertStage.NOTIFIED in stages[-1:] else CALL_SENT
+
+
+def _tested(stage: TestStage, *, can_sound: bool) -> str:
+    """How far the test of the alarm has come."""
+    return {
+        TestStage.SENT: TEST_SENT if can_sound else TEST_SILENT,
+        TestStage.REACHED: TEST_REACHED,
+        TestStage.SEEN: TEST_SEEN,
+        TestStage.UNSEEN: TEST_UNSEEN,
+        TestStage.FAILED: TEST_FAILED,
+    }[stage]
 
 
 def _answered(notices: Sequence[AlertNotice]) -> str:

@@ -1,8 +1,8 @@
 """The page over HTTP, on the home's network.
 
-`GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call, and
-`POST /all-right` tells it that the patient says so. `POST /not-mine?of=SEQ` disowns a single check, from a paired
-telephone.
+`GET /` in the language asked for; `POST /speak` reads it aloud, `POST /call` asks the care team for a call,
+`POST /all-right` tells it that the patient says so, and `POST /test` tries the alarm. `POST /not-mine?of=SEQ` disowns a
+single check, from a paired telephone.
 
 The standard library's server in a thread of its own; what it shows comes from the agent's loop. It takes no input but
 a language and the code of the label, tells a value to a paired telephone alone, and a page that cannot be made says so
@@ -34,6 +34,7 @@ from bedside_agent.homepage.page import (
     NOT_SEEN,
     READ_ALOUD,
     READINGS,
+    TEST_ALARM,
     TITLE,
     Page,
     words,
@@ -241,6 +242,7 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         values=_values(shown, language, say),
         call=_button(shown.may_answer, "all-right", ALL_RIGHT, language, say)
         + _button(shown.may_call, "call", CALL_ME, language, say),
+        test=_button(shown.may_test, "test", TEST_ALARM, language, say, is_large=False),
         read_aloud=html.escape(say(READ_ALOUD)),
         languages="".join(links),
         gone=html.escape(say(NOT_SEEN)),
@@ -266,12 +268,15 @@ def _disowning(line: Line, language: str, say: Callable[[str], str]) -> str:
     )
 
 
-def _button(is_there: bool, path: str, text: str, language: str, say: Callable[[str], str]) -> str:
+def _button(
+    is_there: bool, path: str, text: str, language: str, say: Callable[[str], str], *, is_large: bool = True
+) -> str:
     """There is one where somebody may be told, and none while they are."""
     if not is_there:
         return ""
+    size = ' class="call"' if is_large else ""
     return (
-        f'<form class="call" method="post" action="{path}?lang={language}">'
+        f'<form{size} method="post" action="{path}?lang={language}">'
         f'<button type="submit">{html.escape(say(text))}</button></form>'
     )
 

@@ -45,6 +45,7 @@ TECHNICAL = {
 }
 OTHER = _("The monitor needs help. You do not need to do anything.")
 DUE = _("It is time to measure {about}.")
+TEST = _("This is a test. This is how the alarm sounds.")
 AGAIN = _("Please rest for a moment, and then measure {about} again.")
 
 
@@ -82,6 +83,11 @@ def alarm(say: Callable[[str], str], metric: Metric | None, emergency: str, call
 def technical(say: Callable[[str], str], condition: str) -> tuple[str, ...]:
     """About the equipment."""
     return (say(TECHNICAL.get(condition.partition(".")[0], OTHER)),)
+
+
+def test(say: Callable[[str], str]) -> tuple[str, ...]:
+    """A test alarm."""
+    return (say(TEST),)
 
 
 def due(say: Callable[[str], str], metric: Metric) -> tuple[str, ...]:

@@ -149,7 +149,9 @@ class Signaller:
             said = sentences.due(self._say, wanted.due) if wanted.due else ()
             said = sentences.again(self._say, wanted.again) if wanted.again else said
             return Pattern(Priority.INFO, repeats=False, sentences=said)
-        if alarm.kind is AlarmKind.TECHNICAL:
+        if alarm.test:
+            said = sentences.test(self._say)
+        elif alarm.kind is AlarmKind.TECHNICAL:
             said = sentences.technical(self._say, alarm.condition)
         else:
             numbers = (situation.emergency_number, situation.call_back_number)

@@ -2,7 +2,7 @@
 
 High priority sounds until it is acknowledged or over, at any hour. Medium sounds so too, but not in quiet hours; low
 sounds once, and not in quiet hours. Light goes with all of them and is never quiet. An acknowledgement covers an alarm
-as urgent as it was: one that got worse is heard anew.
+as urgent as it was: one that got worse is heard anew. A test sounds once, at any hour, and after all that is real.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,6 +31,7 @@ class Alarming:
     priority: Priority
     level: int
     metric: Metric | None
+    test: bool = False
 
     @property
     def urgency(self) -> tuple[int, int]:
@@ -126,10 +127,10 @@ def decide(
     waiting = {(DUE + metric.value, 0, 0): metric for metric in due}
     keys = {*map(_key, alarms), *waiting, *repeated}
     told = replace(told, sounded=told.sounded & keys)
-    for alarm in sorted(alarms, key=lambda one: one.urgency, reverse=True):
+    for alarm in sorted(alarms, key=lambda one: (not one.test, one.urgency), reverse=True):
         if not _may_sound(told, alarm, quiet.holds(minute)):
             continue
-        key, once = _key(alarm), alarm.priority in (Priority.LOW, Priority.INFO)
+        key, once = _key(alarm), alarm.test or alarm.priority in (Priority.LOW, Priority.INFO)
         if once:
             if key in told.sounded:
                 continue

@@ -186,5 +186,6 @@ async def _cards(care: Care, viewer: Viewer, overview: InCare, now_ms: int) -> d
         "alone": False,
         "waiting": sum(card.waiting for card in cards),
         "active": sum(card.active for card in cards),
+        "tests": sum(card.tests for card in cards),
         "alert_plots": {alert.alert_id: plot for alert, plot in zip(worst, plots, strict=True) if plot is not None},
     }

@@ -12,6 +12,8 @@ from bedside_profiles.wire.alarm import AlarmKind
 SHAPES = {Priority.HIGH: "▲", Priority.MEDIUM: "◆", Priority.LOW: "●", Priority.INFO: "■"}
 """A shape an urgency, because colour alone must not say it."""
 
+TEST_SHAPE = "□"
+
 NOW_MS = 5_000
 """A younger value is of now: a counter that runs from 0 to 4 says nothing and never rests."""
 
@@ -78,6 +80,7 @@ TECHNICAL = {
     "cannot_alert_patient": "The hub cannot alert the patient: its sound does not work",
     "store_failing": "The hub's storage fails: what it measures is in memory only, and lost if its power goes",
     "certificate_ends": "The hub's certificate is not renewed: it will be cut off, and goes on alarming at home",
+    "alarm_test": "Somebody at home tests the alarm: acknowledge it, and they are told that it reached you",
     "patient_calls": "The patient asks for a call",
     "plan_incomplete": "The hub follows only a part of the plan: it needs a newer version",
 }

@@ -7,7 +7,17 @@ from bedside_cloud.contracts.alerts import Alert
 from bedside_cloud.contracts.readings import StoredReading
 from bedside_cloud.contracts.registry import Patient
 from bedside_cloud.gateway.vitals import VITAL_OF, VITALS, Vital
-from bedside_cloud.gateway.wording import SHAPES, acknowledgement, ago, evidence, headline, lasting, number, sentence
+from bedside_cloud.gateway.wording import (
+    SHAPES,
+    TEST_SHAPE,
+    acknowledgement,
+    ago,
+    evidence,
+    headline,
+    lasting,
+    number,
+    sentence,
+)
 from bedside_profiles.readings import Metric
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import AlarmKind
@@ -86,13 +96,18 @@ class PatientCard:
 
     @property
     def waiting(self) -> int:
-        """How many alerts nobody has taken."""
-        return sum(one.open for one in self.alerts)
+        """How many alerts nobody has taken; a test is none."""
+        return sum(one.open for one in self.alerts if not one.alert.test)
 
     @property
     def active(self) -> int:
         """How many alerts are of something that goes on."""
-        return sum(one.alert.active for one in self.alerts)
+        return sum(one.alert.active for one in self.alerts if not one.alert.test)
+
+    @property
+    def tests(self) -> int:
+        """How many tests of the alarm wait for somebody to confirm that they came."""
+        return sum(one.open for one in self.alerts if one.alert.test)
 
     @property
     def measured(self) -> bool:
@@ -101,8 +116,11 @@ class PatientCard:
 
 
 def urgency(alert: Alert) -> tuple[int, int, int]:
-    """Sorts alerts: open before acknowledged, active before over, high before low, technical after physiological."""
-    state = (0 if alert.acknowledged_at_ms is None else 2) + (0 if alert.active else 1)
+    """Sorts alerts: open before acknowledged, active before over, high before low, technical after physiological.
+
+    A test comes after all that is real.
+    """
+    state = (0 if alert.acknowledged_at_ms is None else 2) + (0 if alert.active else 1) + (4 if alert.test else 0)
     return (state, URGENCY[alert.priority], 1 if alert.kind is AlarmKind.TECHNICAL else 0)
 
 
@@ -110,7 +128,7 @@ def alert_card(alert: Alert, now_ms: int) -> AlertCard:
     """An alert in words."""
     return AlertCard(
         alert,
-        SHAPES[alert.priority],
+        TEST_SHAPE if alert.test else SHAPES[alert.priority],
         headline(alert),
         lasting(alert, now_ms),
         evidence(alert),
@@ -138,8 +156,11 @@ def worklist(
 
 
 def shown(alert: Alert) -> bool:
-    """Whether an alert still belongs on the worklist: active, or a person has not yet taken it."""
-    return alert.active or alert.acknowledged_at_ms is None
+    """Whether an alert still belongs on the worklist: active, or a person has not yet taken it.
+
+    A test ends by itself.
+    """
+    return alert.active or (alert.acknowledged_at_ms is None and not alert.test)
 
 
 def _card(

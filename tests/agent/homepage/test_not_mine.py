@@ -16,6 +16,7 @@ from bedside_agent.alarms.keeper import AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.alarms.plan import Authority
 from bedside_agent.buffer.store import Store
+from bedside_agent.homepage.alarm_test import AlarmTest
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import CallWish
 from bedside_agent.homepage.home import Home
@@ -81,6 +82,7 @@ async def bedroom(folder: Path) -> AsyncIterator[Bedroom]:
         lambda: NOON_MS,
         CallWish(keeper, store, lambda: None),
         AllRight(lambda kind: None),
+        AlarmTest(keeper, clock, lambda kind: None),
         pairing,
         lambda kind, *fields: noted.append((kind, fields)),
     )

@@ -12,6 +12,7 @@ import pytest
 from tests.support.readings import HUB, PLAN
 
 from bedside_agent.homepage import page as texts
+from bedside_agent.homepage.alarm_test import TestStage
 from bedside_agent.homepage.page import Facts, Page, Tone, page, words
 from bedside_agent.signals.sentences import languages, translator
 from bedside_profiles.readings import Metric
@@ -54,6 +55,7 @@ def test_all_is_well() -> None:
         "You do not need to do anything now.",
         ("If you feel worse, call 112.", "If you have a question, call +34 900 000 000."),
         may_call=True,
+        may_test=True,
     )
 
 
@@ -109,6 +111,33 @@ def test_a_call_hides_no_alarm_and_is_asked_for_once() -> None:
     assert shown(asked_for_call=True).may_call, "after a while without a word"
 
 
+@pytest.mark.parametrize(
+    ("changes", "words_of", "must_act"),
+    [
+        ({"alarm_test": TestStage.SENT}, "This is a test. You hear the alarm once.", False),
+        ({"alarm_test": TestStage.SENT, "can_sound": False}, "The monitor cannot make a sound.", False),
+        ({"alarm_test": TestStage.REACHED}, "It has reached the hospital's computer.", False),
+        ({"alarm_test": TestStage.SEEN, "alarm_test_ms": NOON_MS}, "Your care team saw it at 14:13.", False),
+        ({"alarm_test": TestStage.UNSEEN}, "Nobody on your care team has answered it.", False),
+        ({"alarm_test": TestStage.FAILED}, "did not reach your care team", True),
+    ],
+)
+def test_how_far_a_test_of_the_alarm_has_come(changes: dict[str, Any], words_of: str, must_act: bool) -> None:
+    said = shown(**changes)
+    assert words_of in said.now
+    assert (said.tone is Tone.ACT) is must_act
+    assert said.may_test is (changes["alarm_test"] not in (TestStage.SENT, TestStage.REACHED))
+
+
+def test_a_test_of_the_alarm_hides_nothing_and_is_not_offered_beside_an_alarm() -> None:
+    said = shown(alarm_test=TestStage.SENT, alarms=(Metric.SPO2,))
+    assert "oxygen level needs attention" in said.now
+    assert "test" not in said.now
+    assert not shown(alarms=(Metric.SPO2,)).may_test
+    assert not shown(asked_for_call=True).may_test
+    assert not shown(has_plan=False).may_test
+
+
 def test_an_unseen_hub_is_never_calm() -> None:
     for connected in (True, False):
         for store_trouble in (True, False):
@@ -133,7 +162,7 @@ def test_every_text_is_translated_with_its_blanks(language: str, text: str) -> N
 
 
 def test_the_texts_are_found() -> None:
-    assert len(TEXTS) == 26
+    assert len(TEXTS) == 33
 
 
 def test_in_spanish() -> None:

@@ -64,6 +64,14 @@ def test_low_sounds_once() -> None:
     assert decide(told, [LOW], (), NIGHT, NOON, 3000)[1].loud == LOW, "another time"
 
 
+def test_a_test_sounds_once_at_any_hour_and_after_all_that_is_real() -> None:
+    test = replace(HIGH, episode="e4", condition="alarm_test", kind=AlarmKind.TECHNICAL, metric=None, test=True)
+    told, first = decide(Told(), [test], (), NIGHT, MIDNIGHT, 0)
+    assert (first.loud, first.once, first.lit) == (test, True, Priority.HIGH)
+    assert decide(told, [test], (), NIGHT, MIDNIGHT, 1000)[1].loud is None
+    assert wanted(test, LOW).loud == LOW
+
+
 def test_an_acknowledgement_makes_it_quiet_and_leaves_the_light() -> None:
     told = hear(Told(), [HIGH], [notice(HIGH)])
     given = wanted(HIGH, told=told)

@@ -10,6 +10,7 @@ from bedside_profiles.readings import Metric
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import AlarmKind
 
+OTHER = "99999999-9999-4999-8999-999999999999"
 SYSTOLIC, DIASTOLIC, MEAN = Metric.SYSTOLIC_PRESSURE, Metric.DIASTOLIC_PRESSURE, Metric.MEAN_PRESSURE
 
 
@@ -51,6 +52,18 @@ def test_a_hub_that_cannot_alert_its_patient_is_on_the_worklist() -> None:
     assert first.worst is not None
     assert first.worst.headline.startswith("The hub cannot alert the patient")
     assert (first.waiting, second.patient) == (1, calm)
+
+
+def test_a_test_of_the_alarm_says_so_counts_for_nothing_and_leaves_by_itself() -> None:
+    real = alert(patient_id=OTHER, priority=Priority.LOW, acknowledged_at_ms=NOON_MS, acknowledged_by="nurse")
+    trial = alert(condition="alarm_test", kind=AlarmKind.TECHNICAL, metric=None, side=None, limit=None, test=True)
+    patients = [patient(), patient(patient_id=OTHER, name="Zoe Patient")]
+    first, second = worklist(patients, [], [trial, real], NOON_MS)
+    assert first.patient.patient_id == OTHER, "what is real comes first"
+    assert (second.waiting, second.active, second.tests) == (0, 0, 1)
+    assert "tests the alarm" in second.alerts[0].headline
+    over = trial.model_copy(update={"active": False, "cleared_at_ms": NOON_MS})
+    assert worklist(patients, [], [over], NOON_MS)[0].alerts == ()
 
 
 def test_a_technical_alert_does_not_mark_a_value() -> None:

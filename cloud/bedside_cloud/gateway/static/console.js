@@ -100,7 +100,7 @@ function onAlert(event) {
   const data = heard(event);
   if ((announced.get(data.alert_id) || 0) >= data.version) return;
   announced.set(data.alert_id, data.version);
-  if (data.active && !data.acknowledged_by) byId("announcer").textContent = `${data.test ? "Test. " : ""}${data.priority} alert: ${data.sentence}`;
+  if (data.active && !data.acknowledged_by) byId("announcer").textContent = `${data.test ? "Test, no alarm" : `${data.priority} alert`}: ${data.sentence}`;
   refresh();
 }
 
