@@ -1,4 +1,4 @@
-"""Three minutes in which everything is killed or cut once: what was emitted equals what is stored, exactly once."""
+"""A hundred seconds in which everything is killed or cut once: what was emitted equals what is stored, exactly once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from bedside_sim.demo_plan import RULES
 
 pytestmark = pytest.mark.journey
 
-RUN_SECONDS = 180
+RUN_SECONDS = 105
 
 
 class Chaos:
@@ -91,19 +91,19 @@ async def test_everything_is_killed_and_cut_and_nothing_is_lost_or_doubled(chaos
     begun = loop.time()
     await connected(chaos.household)
     plan: list[tuple[float, Callable[[], Awaitable[None]]]] = [
-        (10, chaos.killing("ingest")),
-        (20, chaos.desaturate),
-        (25, chaos.cut_network),
-        (40, chaos.kill_hub),
-        (55, chaos.killing("alerting")),
-        (65, chaos.cut_radio),
-        (80, chaos.killing("postgres")),
-        (100, chaos.killing("broker")),
-        (115, chaos.recover),
-        (120, chaos.cut_network),
-        (135, chaos.cut_radio),
-        (150, chaos.killing("identity-1")),
-        (155, chaos.killing("registry")),
+        (4, chaos.killing("ingest")),
+        (9, chaos.desaturate),
+        (12, chaos.cut_network),
+        (21, chaos.kill_hub),
+        (30, chaos.killing("alerting")),
+        (36, chaos.cut_radio),
+        (45, chaos.killing("postgres")),
+        (56, chaos.killing("broker")),
+        (65, chaos.recover),
+        (68, chaos.cut_network),
+        (77, chaos.cut_radio),
+        (86, chaos.killing("identity-1")),
+        (90, chaos.killing("registry")),
     ]
     for at, fault in plan:
         await asyncio.sleep(max(0.0, begun + at - loop.time()))
@@ -113,7 +113,7 @@ async def test_everything_is_killed_and_cut_and_nothing_is_lost_or_doubled(chaos
     await drained(chaos.household)
     truth = emitted(chaos.household.journal)
     assert set(truth) == {"demo-oximeter", "demo-cuff", "demo-strap", "demo-nonin"}
-    assert sum(map(len, truth.values())) > 500
+    assert sum(map(len, truth.values())) > 300
     dsn = chaos.household.endpoints["database_dsn"]
     assert differences(truth, stored(dsn)) == []
     with psycopg.connect(dsn) as connection:
