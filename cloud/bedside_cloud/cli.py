@@ -14,6 +14,7 @@ from bedside_cloud.operator_tools.audit import audit
 from bedside_cloud.operator_tools.authority import authority
 from bedside_cloud.operator_tools.backups import backup_command, restore_command
 from bedside_cloud.operator_tools.care import assign, patient, person, plan, release
+from bedside_cloud.operator_tools.credentials import credentials
 from bedside_cloud.operator_tools.endpoints import endpoints
 from bedside_cloud.operator_tools.fleet import fleet
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
@@ -34,6 +35,7 @@ app.add_typer(plan, name="plan")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(audit, name="audit")
 app.add_typer(authority, name="authority")
+app.add_typer(credentials, name="credentials")
 app.command("assign")(assign)
 app.command("release")(release)
 app.command("endpoints")(endpoints)

@@ -48,10 +48,15 @@ def connects(state: State, service: str, password: str) -> bool:
 async def test_new_keys_cost_no_message_and_the_earlier_ones_are_refused(
     household: RunningHousehold, tmp_path: Path
 ) -> None:
+    async def said_low() -> bool:
+        values = {"spo2": 70, "pulse_rate": 70}
+        return bool((await household.control("emit", device="demo-oximeter", values=values))["emitted"])
+
+    await household.until(lambda: "plan.applied" in household.started("hub").said(), "the plan at the hub")
     before = State.open(household.cloud_state)
     earlier = {name: seed for name, seed in before.broker_secrets.seeds.items() if name != "operator"}
     pids = {row["name"]: row["pid"] for row in household.status()["processes"]}
-    await household.control("emit", device="demo-oximeter", values={"spo2": 70, "pulse_rate": 70})
+    await household.until(said_low, "the oximeter's link")
     result = await asyncio.to_thread(bedside_cloud, "credentials", "rotate", "--json", state=household.cloud_state)
     assert result.returncode == 0, result.stderr + household.started("cloud").said()
     assert json.loads(result.stdout)["rotated_at_ms"] > 0

@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bedside_cloud.contracts.service_map import ServiceEntry
@@ -39,11 +40,21 @@ SYSTEM_PERMISSIONS = Permissions(
 
 @dataclass(frozen=True, slots=True)
 class BrokerSecrets:
-    """`seeds` by bus user; `callout_seed` signs identity's answers; `storage_key` encrypts the streams on disk."""
+    """`seeds` by bus user; `callout_seed` signs identity's answers; `storage_key` encrypts the streams on disk.
+
+    `earlier_seeds` are those before the newest rotation; they are good only while services change to the new ones.
+    """
 
     seeds: dict[str, str]
     callout_seed: str
     storage_key: str
+    earlier_seeds: Mapping[str, str] = field(default_factory=dict)
+    earlier_are_good: bool = False
+
+    def good_for(self, user: str) -> tuple[str, ...]:
+        """Every seed that lets that bus user in."""
+        earlier = self.earlier_seeds.get(user) if self.earlier_are_good else None
+        return (self.seeds[user],) if earlier is None else (self.seeds[user], earlier)
 
     def __repr__(self) -> str:
         return "BrokerSecrets(***)"
@@ -88,8 +99,12 @@ class Broker:
             "min_version": "1.2",
             "timeout": 5,
         }
-        users = [_user(secrets, service.name, permissions_of(service), bool(service.serves)) for service in services]
-        system_user = _user(secrets, SYSTEM_USER, SYSTEM_PERMISSIONS, responds=False)
+        users = [
+            user
+            for service in services
+            for user in _users(secrets, service.name, permissions_of(service), bool(service.serves))
+        ]
+        system_users = _users(secrets, SYSTEM_USER, SYSTEM_PERMISSIONS, responds=False)
         return {
             "server_name": "bedside",
             # Services are on this machine; hubs come from outside and get the MQTT listener alone.
@@ -113,7 +128,7 @@ class Broker:
             },
             "accounts": {
                 ACCOUNT: {"jetstream": "enabled", "users": users},
-                SYSTEM_ACCOUNT: {"users": [system_user]},
+                SYSTEM_ACCOUNT: {"users": system_users},
             },
             "system_account": SYSTEM_ACCOUNT,
             "authorization": {
@@ -121,7 +136,12 @@ class Broker:
                 "auth_callout": {
                     "issuer": public_key(secrets.callout_seed),
                     "account": ACCOUNT,
-                    "auth_users": [public_key(seed) for _, seed in sorted(secrets.seeds.items())],
+                    # The server cannot take another list while it runs: it stays as it was at the rotation.
+                    "auth_users": [
+                        public_key(seed)
+                        for seeds in (secrets.seeds, secrets.earlier_seeds)
+                        for _, seed in sorted(seeds.items())
+                    ],
                 },
             },
         }
@@ -145,7 +165,7 @@ class Broker:
             time.sleep(0.02)
 
 
-def _user(secrets: BrokerSecrets, name: str, permissions: Permissions, responds: bool) -> dict[str, object]:
+def _users(secrets: BrokerSecrets, name: str, permissions: Permissions, responds: bool) -> list[dict[str, object]]:
     allowed: dict[str, object] = {
         "publish": {"allow": list(permissions.publish)},
         "subscribe": {"allow": list(permissions.subscribe)},
@@ -155,7 +175,7 @@ def _user(secrets: BrokerSecrets, name: str, permissions: Permissions, responds:
     if responds:
         # One answer to each request that came in, to wherever the asker wants it.
         allowed["allow_responses"] = {"max": 1, "expires": "1m"}
-    return {"nkey": public_key(secrets.seeds[name]), "permissions": allowed}
+    return [{"nkey": public_key(seed), "permissions": allowed} for seed in secrets.good_for(name)]
 
 
 def loopback_of(listen: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,16 @@ class Row:
     pid: int | None = None
     restarts: int = 0
     last_exit: str = ""
+
+
+@dataclass(slots=True)
+class Rotation:
+    """The newest rotation of the services' keys since the start; `trouble` is why it was not finished."""
+
+    number: int = 0
+    is_running: bool = False
+    at_ms: int = 0
+    trouble: str = ""
 
 
 class Screen(Protocol):
@@ -89,6 +100,7 @@ class Board:
         self._screen = screen
         self._rows: dict[str, Row] = {}
         self._ready = False
+        self._rotation = Rotation()
 
     def set(self, row: Row) -> None:
         """A row is new or has changed."""
@@ -101,10 +113,21 @@ class Board:
         self._ready = ready
         self._write()
 
+    def rotating(self) -> None:
+        """The services get new keys."""
+        self._rotation = Rotation(self._rotation.number + 1, is_running=True)
+        self._write()
+
+    def rotated(self, trouble: str = "") -> None:
+        """They have them, or (`trouble`) not all of them."""
+        self._rotation = Rotation(self._rotation.number, at_ms=time.time_ns() // 1_000_000, trouble=trouble)
+        self._write()
+
     def _write(self) -> None:
         content = {
             "supervisor_pid": os.getpid(),
             "ready": self._ready,
+            "rotation": asdict(self._rotation),
             "processes": [asdict(row) for row in self._rows.values()],
         }
         beside = self._file.with_name(self._file.name + ".new")

@@ -48,6 +48,7 @@ class Child:
     board: Board
     came_up: asyncio.Event = field(default_factory=asyncio.Event)
     _row: Row = field(init=False)
+    _is_asked_to_restart: bool = False
     _process: asyncio.subprocess.Process | None = None
 
     def __post_init__(self) -> None:
@@ -60,6 +61,9 @@ class Child:
             while True:
                 begun = time.monotonic()
                 end = await self._one_life()
+                if self._is_asked_to_restart:
+                    self._is_asked_to_restart = False
+                    continue
                 deaths = deaths_in_a_row(deaths, time.monotonic() - begun)
                 self._row.last_exit = end
                 self._set(Phase.WAITING, None)
@@ -68,6 +72,20 @@ class Child:
         finally:
             await self._stop()
             self._set(Phase.STOPPED, None)
+
+    async def restart(self) -> None:
+        """Stop it cleanly and start it at once; returns when it serves again. It is no death."""
+        self.came_up.clear()
+        if self._process is not None:
+            self._is_asked_to_restart = True
+            await self._stop()
+        await self.came_up.wait()
+
+    def reload(self) -> None:
+        """Have it read its configuration again, where it can (SIGHUP)."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
 
     async def _one_life(self) -> str:
         try:

@@ -8,10 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
+
 from bedside_cloud.contracts.service_map import SERVICES
 from bedside_cloud.engines.launch import wrapped
+from bedside_cloud.errors import OperatorError
 from bedside_cloud.supervisor.board import Board, Screen
 from bedside_cloud.supervisor.child import Child, Plan
+from bedside_cloud.supervisor.rotation import rotate
 from bedside_cloud.supervisor.state import State, locked
 
 STATUS_FILE = "status.json"
@@ -46,7 +50,7 @@ async def up(
                         return
                     board.ready(True)
                     on_ready(state)
-                    await stopped
+                    await _serve(state, board, {child.plan.name: child for child in first}["broker"], second, stopped)
                     board.ready(False)
         finally:
             stopped.cancel()
@@ -111,6 +115,32 @@ async def running(plans: tuple[Plan, ...], board: Board) -> AsyncIterator[tuple[
         finally:
             for task in tasks:
                 task.cancel()
+
+
+async def _serve(
+    state: State, board: Board, broker: Child, services: tuple[Child, ...], stopped: asyncio.Task[bool]
+) -> None:
+    """Until told to stop; with new keys for the services each time that SIGUSR1 asks for them."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, asked.set)
+
+    async def rotations() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            board.rotating()
+            try:
+                await rotate(state, broker, services)
+            except (OperatorError, OSError, psycopg.Error) as error:
+                board.rotated(str(error))
+            else:
+                board.rotated()
+
+    rotating = asyncio.create_task(rotations())
+    await asyncio.wait((stopped, rotating), return_when=asyncio.FIRST_COMPLETED)
+    rotating.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await rotating
 
 
 async def _all_up(children: tuple[Child, ...], stopped: asyncio.Task[bool]) -> bool:

@@ -35,6 +35,10 @@ from bedside_cloud.settings import Ports, ServiceSettings
 
 SCHEMA = 1
 BUS_USERS = (*(service.name for service in SERVICES), SYSTEM_USER)
+SECRETS = "secrets.json"
+EARLIER = "earlier.bus."
+"""How the names of keys begin that are good while services change to new ones."""
+
 SECRETS_OF_SERVICE = {"identity": ("ca.issuing", "bus.callout", "identity.tokens")}
 """Which secrets beside its bus seed and its database password a service is given."""
 
@@ -55,13 +59,14 @@ class State:
         self.directory = directory
         self.place = place
         self._secrets = texts
+        self._earlier_are_good = False
 
     @classmethod
     def open(cls, directory: Path) -> "State":
         """The state in `directory`; OperatorError when there is none."""
         try:
             place = _place(json.loads((directory / "cloud.json").read_text(encoding="utf-8")))
-            texts = json.loads((directory / "secrets.json").read_text(encoding="utf-8"))
+            texts = json.loads((directory / SECRETS).read_text(encoding="utf-8"))
         except FileNotFoundError as cause:
             raise OperatorError(
                 f"There is no cloud in {directory}.",
@@ -87,8 +92,7 @@ class State:
         state = cls(directory, place, texts)
         for folder in ("bus", "logs", "services"):
             (directory / folder).mkdir(mode=0o700, exist_ok=True)
-        for user in BUS_USERS:
-            _write(state.seed_file(user), texts[f"bus.{user}"])
+        state.hand_out_seeds()
         state.certificates.prepare(place.names, texts["ca.root"], texts["ca.issuing"], datetime.now(UTC))
         return state
 
@@ -125,6 +129,8 @@ class State:
             seeds={user: self._secrets[f"bus.{user}"] for user in BUS_USERS},
             callout_seed=self._secrets["bus.callout"],
             storage_key=self._secrets["broker.storage"],
+            earlier_seeds={user: seed for user in BUS_USERS if (seed := self._secrets.get(f"{EARLIER}{user}"))},
+            earlier_are_good=self._earlier_are_good,
         )
 
     @property
@@ -141,6 +147,28 @@ class State:
     def root_passphrase(self) -> Secret:
         """What the root's key is encrypted with."""
         return Secret(self._secrets["ca.root"])
+
+    def renew_credentials(self) -> None:
+        """A new key and a new password for every service; see `rotation`.
+
+        The earlier keys stay good until they are ended.
+        """
+        for user in BUS_USERS:
+            self._secrets[f"{EARLIER}{user}"] = self._secrets[f"bus.{user}"]
+            self._secrets[f"bus.{user}"] = new_user_seed()
+        for service in SERVICES:
+            self._secrets[f"database.{service.name}"] = _new_password()
+        self._earlier_are_good = True
+        _write(self.directory / SECRETS, _as_text(self._secrets))
+
+    def hand_out_seeds(self) -> None:
+        """Put every bus user's present key where it is read."""
+        for user in BUS_USERS:
+            _write(self.seed_file(user), self._secrets[f"bus.{user}"])
+
+    def end_earlier_seeds(self) -> None:
+        """From the next configuration of the broker on, they are good for nothing."""
+        self._earlier_are_good = False
 
     def seed_file(self, user: str) -> Path:
         """The bus user's key."""
@@ -232,18 +260,27 @@ def _place(content: dict[str, object]) -> Place:
 
 
 def _complete_secrets(directory: Path) -> dict[str, str]:
-    file = directory / "secrets.json"
+    file = directory / SECRETS
     known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    made = dict(known)
+    # Everything starts with its present key.
+    made = {name: text for name, text in known.items() if not name.startswith(EARLIER)}
     for user in BUS_USERS:
         made.setdefault(f"bus.{user}", new_user_seed())
     made.setdefault("bus.callout", new_account_seed())
     names = ("database.superuser", "broker.storage", "ca.root", "ca.issuing", "identity.tokens")
     for name in (*names, *(f"database.{service.name}" for service in SERVICES)):
-        made.setdefault(name, secrets.token_urlsafe(32))
+        made.setdefault(name, _new_password())
     if made != known:
-        _write(file, json.dumps(made, indent=2) + "\n")
+        _write(file, _as_text(made))
     return made
+
+
+def _new_password() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _as_text(texts: dict[str, str]) -> str:
+    return json.dumps(texts, indent=2) + "\n"
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """The supervisor's parts: back-off, board, state, limits."""
 
+import asyncio
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -17,6 +19,7 @@ from bedside_cloud.operator_tools.limits import TEMPLATES
 from bedside_cloud.secret import Secret
 from bedside_cloud.supervisor.backoff import LONGEST_SECONDS, SETTLED_SECONDS, deaths_in_a_row, pause_seconds
 from bedside_cloud.supervisor.board import Board, LineScreen, Phase, Row, TableScreen
+from bedside_cloud.supervisor.child import Child, Plan
 from bedside_cloud.supervisor.state import State, is_running, locked
 
 
@@ -51,6 +54,39 @@ def test_the_table_shows_every_process(tmp_path: Path) -> None:
             board.set(Row(name, Phase.RUNNING, 7))
     assert "broker" in text.getvalue()
     assert "ingest" in text.getvalue()
+
+
+async def test_a_process_that_is_asked_to_starts_again_at_once_and_has_not_died(tmp_path: Path) -> None:
+    board = Board(tmp_path / "status.json", LineScreen(Console(quiet=True)))
+    plan = Plan("sleeper", lambda: ["sleep", "60"], tmp_path / "sleeper.log", ready=_at_once)
+    child = Child(plan, board)
+    running = asyncio.create_task(child.run())
+    await child.came_up.wait()
+    (before,) = json.loads((tmp_path / "status.json").read_text())["processes"]
+    await child.restart()
+    (after,) = json.loads((tmp_path / "status.json").read_text())["processes"]
+    assert (after["phase"], after["restarts"], after["last_exit"]) == ("running", 0, "")
+    assert after["pid"] != before["pid"]
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def _at_once() -> None:
+    return None
+
+
+def test_a_rotation_keeps_the_earlier_keys_until_they_are_ended(tmp_path: Path) -> None:
+    state = State.make(tmp_path)
+    before = state.broker_secrets
+    state.renew_credentials()
+    during = state.broker_secrets
+    assert during.good_for("ingest") == (during.seeds["ingest"], before.seeds["ingest"])
+    assert set(during.seeds.values()).isdisjoint(before.seeds.values())
+    state.end_earlier_seeds()
+    assert state.broker_secrets.good_for("ingest") == (during.seeds["ingest"],)
+    again = State.make(tmp_path).broker_secrets
+    assert (again.seeds, again.earlier_seeds) == (during.seeds, {})
 
 
 def test_a_state_is_made_once_and_takes_new_names(tmp_path: Path) -> None:
