@@ -125,6 +125,10 @@ async def test_an_alarm_on_a_read_only_disk_is_sent_and_the_hub_says_so(disk: Pa
         cloud = Cloud(store)
         await store.append_alarm(alarm())[1]
         await cloud.until_sent(UpLane.ALARMS, 1)
+        while store.waiting()[UpLane.EVENTS] or not is_working(store):
+            # A busy machine's disk may have been late once, which the store said then.
+            await cloud.until_sent(UpLane.EVENTS, len(cloud.kinds()) + 1)
+        before = len(cloud.kinds())
         turn_read_only(disk)
         second, kept = store.append_alarm(alarm(condition="pulse_high"))
         third, _ = store.append_alarm(alarm(condition="battery_low"))
@@ -132,13 +136,13 @@ async def test_an_alarm_on_a_read_only_disk_is_sent_and_the_hub_says_so(disk: Pa
         assert cloud.alarms()[1:] == [second, third]
         assert (second.seq, third.seq) == (2, 3)
         assert not kept.done()
-        await cloud.until_sent(UpLane.EVENTS, 1)
-        assert cloud.kinds() == ["store_failing"]
+        await cloud.until_sent(UpLane.EVENTS, before + 1)
+        assert cloud.kinds()[before:] == ["store_failing"]
         assert store.failing is not None
         assert "could not be written" in store.failing.what
         store.append_readings([reading()])
         store.append_event(event())
-        await cloud.until_sent(UpLane.EVENTS, 2)
+        await cloud.until_sent(UpLane.EVENTS, before + 2)
         born = store.store_id
     # The next start on a disk that works: nothing else gets the identities of what was sent and never stored.
     mount_again(disk)
