@@ -8,7 +8,7 @@ open (`*`): a subject that a service will need one day is added on that day.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bedside_cloud.contracts import alerts, hub_commands, identity, readings, registry
+from bedside_cloud.contracts import alerts, hub_commands, identity, patient_file, readings, registry
 from bedside_cloud.contracts import identity_administration as people
 from bedside_cloud.contracts import registry_administration as care
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
@@ -80,6 +80,7 @@ REGISTRY_FOR_OPERATOR = (
     care.DEVICES,
     care.TEAM_ADD,
     care.LIMITS_SET,
+    patient_file.PATIENT_FILE,
     hub_commands.COMMAND_GIVE,
     hub_commands.COMMANDS,
     hub_commands.COMMAND_CONTENT,

@@ -42,7 +42,8 @@ from bedside_cloud.contracts.registry_administration import (
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask, patient_id, person_id
 from bedside_cloud.operator_tools.limits import TEMPLATES
-from bedside_cloud.operator_tools.options import JsonOption, StateOption
+from bedside_cloud.operator_tools.options import JsonOption, PatientArgument, StateOption
+from bedside_cloud.operator_tools.patient_file import patient_show, plan_list, plan_show
 from bedside_cloud.operator_tools.printing import as_json, say, table, to_utc
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_profiles.rules.cadence import CadenceRule
@@ -54,7 +55,9 @@ person = typer.Typer(help="People who log in.", no_args_is_help=True)
 patient = typer.Typer(help="Patients and their episodes of care.", no_args_is_help=True)
 plan = typer.Typer(help="Limits that hubs and cloud watch.", no_args_is_help=True)
 
-PatientArgument = Annotated[str, typer.Argument(help="The patient's id or medical record number.")]
+patient.command("show")(patient_show)
+plan.command("list")(plan_list)
+plan.command("show")(plan_show)
 
 
 @person.command("add")

@@ -340,3 +340,31 @@ SELECT kind, content FROM commands WHERE command_id = %(command_id)s
 
 -- name: forget_contents
 UPDATE commands SET content = '' WHERE answered_at < %(before)s AND content <> ''
+
+-- name: episodes_of_patient
+SELECT state, planned_at, started_at, ended_at FROM episodes WHERE patient_id = %(patient_id)s ORDER BY planned_at DESC
+
+-- name: placements_of_patient
+SELECT hub_id, from_at, until_at FROM placements WHERE patient_id = %(patient_id)s ORDER BY from_at DESC
+
+-- name: assignments_of_patient
+SELECT device_id, from_at, until_at, device_user FROM assignments
+WHERE patient_id = %(patient_id)s
+ORDER BY from_at DESC, device_id
+
+-- name: plans_of_patient
+SELECT
+    plans.hub_id,
+    plans.version,
+    plans.active,
+    jsonb_array_length(plans.rules),
+    plans.issued_at,
+    plans.answered_at,
+    coalesce(plans.outcome, ''),
+    plans.reason,
+    coalesce(hubs.plan_id = plans.plan_id AND hubs.plan_version = plans.version, false)
+FROM plans
+JOIN hubs ON hubs.hub_id = plans.hub_id
+WHERE plans.patient_id = %(patient_id)s
+ORDER BY plans.issue_id DESC
+LIMIT %(most)s

@@ -13,6 +13,7 @@ from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.endpoints import Endpoints
 from bedside_cloud.registry.lanes import Lanes
 from bedside_cloud.registry.neighbour import Neighbour
+from bedside_cloud.registry.patient_file import PatientFiles
 from bedside_cloud.registry.plans import PlanIssuer
 from bedside_cloud.registry.retirement import Retirements
 from bedside_cloud.registry.signing import Signer
@@ -48,6 +49,6 @@ async def main(settings: ServiceSettings) -> None:
         endpoints = Endpoints(database, plans, utc_now, changed, Neighbour(bus))
         await bus.subscribe(HUB_ENROLLED, lanes.on_enrolled, queue=QUEUE)
         retirements = Retirements(database, plans, utc_now, changed)
-        await bus.serve((*endpoints.table(), *commands.table(), *retirements.table()))
+        await bus.serve((*endpoints.table(), *commands.table(), *retirements.table(), *PatientFiles(database).table()))
         announce_ready()
         await lanes.resend()

@@ -93,7 +93,7 @@ def test_a_second_up_and_a_restore_are_refused_in_sentences(cloud: RunningCloud,
         assert "Traceback" not in result.stderr
 
 
-def test_a_tech_sets_up_a_patient_from_the_terminal(cloud: RunningCloud) -> None:
+def test_a_tech_sets_up_a_patient_from_the_terminal(cloud: RunningCloud, tmp_path: Path) -> None:
     def done(*arguments: str, stdin: str = "") -> str:
         result = bedside_cloud(*arguments, state=cloud.state, stdin=stdin)
         assert result.returncode == 0, result.stderr
@@ -118,6 +118,18 @@ def test_a_tech_sets_up_a_patient_from_the_terminal(cloud: RunningCloud) -> None
     assert "hub-7" in done("fleet", "hub", "list")
     rules = done("plan", "template", "adult")
     assert len(json.loads(rules)) == 8
+    shown = done("patient", "show", "4711")
+    assert "Test Person, born 1950-12-31, record 4711" in shown
+    assert "not answered yet" in shown
+    file = json.loads(done("patient", "show", "4711", "--json"))
+    assert [(one["device_id"], one["until_ms"]) for one in file["devices"]] == [("oximeter-1", None)]
+    in_force = done("plan", "show", "4711")
+    assert json.loads(in_force)["rules"] == json.loads(rules)
+    (tmp_path / "rules.json").write_text(in_force)
+    set_again = ("plan", "set", "4711", "--rules", str(tmp_path / "rules.json"), "--emergency-number", "112")
+    assert "already" in done(*set_again), "what is shown can be given back"
+    versions = [one["version"] for one in json.loads(done("plan", "list", "4711", "--json"))["plans"]]
+    assert versions == sorted(versions, reverse=True)
 
 
 def test_wrong_commands_end_in_sentences(cloud: RunningCloud) -> None:
