@@ -21,7 +21,7 @@ from bedside_agent.signals import programs, sentences
 from bedside_agent.signals.signal import SignalError
 from bedside_agent.signals.signaller import CANNOT_ALERT
 from bedside_agent.signals.speech import speakers
-from bedside_profiles.readings import Modality
+from bedside_profiles.readings import ClockQuality, Modality
 from bedside_profiles.rules.priority import ORDER
 from bedside_profiles.wire.alarm import AlarmKind
 from bedside_profiles.wire.events import NOT_MINE, not_mine_fields
@@ -168,6 +168,8 @@ class Home:
             asked_for_call=self._wish.stands,
             may_ask=self._wish.may_be_made,
             said_all_right=self._all_right.is_said_of(self._episodes()),
+            cover=plan.cover if plan is not None else (),
+            knows_time=self._clock.now().quality is ClockQuality.SYNCED,
             alarm_test=self._alarm_test.stage,
             alarm_test_ms=self._alarm_test.at_ms,
             can_sound=CANNOT_ALERT not in self._keeper.faults(),

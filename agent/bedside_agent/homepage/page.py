@@ -1,6 +1,7 @@
 """What the page says, from what the hub knows. Pure.
 
-It never says that a patient is well, and is never green: whether somebody looks at the readings now is not known here.
+It never says that a patient is well. It is green only in the hours in which, by the plan, somebody looks, while the
+cloud stores what is measured, nothing that was planned is overdue, and nothing stands: one missing, and it is not.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from bedside_agent.homepage.alarm_test import RUNNING, TestStage
 from bedside_agent.homepage.values import Line
 from bedside_agent.signals import sentences
 from bedside_agent.signals.sentences import _
+from bedside_profiles.cover import CoverHours, watch
 from bedside_profiles.readings import Metric
 from bedside_profiles.wire.alert import AlertNotice, AlertStage
 
@@ -21,7 +23,14 @@ WORDS = Path(__file__).parent / "words"
 SEEN_MS = 5 * 60_000
 """After so long without a word from the cloud that it has stored something, nobody can see what is measured."""
 
+FRESH_MS = 24 * 3_600_000
+"""Who measured nothing for a day is told nothing that comforts."""
+
 WORKS = _("The monitor works. Your readings reach the hospital's computer.")
+WATCHED = _("The monitor works. Your care team looks at your readings until {time}.")
+ALWAYS_WATCHED = _("The monitor works. Your care team looks at your readings day and night.")
+UNWATCHED = _("The monitor works. Nobody looks at your readings until {time}.")
+DAYS = (_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday"))
 NOT_SEEN = _("We cannot see your readings now.")
 NOT_KEPT = _("The monitor has a fault. We cannot see your readings now.")
 NOT_IN_USE = _("The monitor is on. It is not in use for you yet.")
@@ -62,8 +71,9 @@ def words(language: str) -> Callable[[str], str]:
 
 
 class Tone(StrEnum):
-    """How the page looks: `act` only when the patient must do something."""
+    """How the page looks: `act` only when the patient must do something, `watched` (green) when nothing is amiss."""
 
+    WATCHED = "watched"
     CALM = "calm"
     WAIT = "wait"
     ACT = "act"
@@ -101,11 +111,16 @@ class Facts:
 
     call_notices: Sequence[AlertNotice] = ()
 
+    cover: Sequence[CoverHours] = ()
+    """When somebody looks at the readings, by the plan; empty: it does not say."""
+
     alarm_test: TestStage | None = None
     """How far a test of the alarm has come, or what came of the last one a while ago."""
 
     alarm_test_ms: int = 0
     can_sound: bool = True
+    knows_time: bool = True
+    """Whether the wall clock can be told from."""
 
     said_all_right: bool = False
     """The patient has answered all alarms that are active."""
@@ -142,9 +157,12 @@ def page(
     facts: Facts, say: Callable[[str], str], speak: Callable[[str], str], local: Callable[[int], datetime]
 ) -> Page:
     """`say` translates this page's texts, `speak` those that the voice has too; `local` is the home's wall clock."""
-    works, is_seen = _works(facts, say)
+    works, tone = _works(facts, say, local)
     now, must_act = _now(facts, say, speak, local)
-    tone = Tone.ACT if must_act else Tone.CALM if is_seen else Tone.WAIT
+    if must_act:
+        tone = Tone.ACT
+    elif tone is Tone.WATCHED and not _is_on_time(facts):
+        tone = Tone.CALM
     may_call = facts.has_plan and facts.may_ask
     may_answer = facts.has_plan and bool(facts.alarms) and not facts.said_all_right
     may_test = facts.has_plan and not facts.alarms and not facts.asked_for_call and facts.alarm_test not in RUNNING
@@ -152,16 +170,34 @@ def page(
     return Page(tone, works, last, now, _calls(facts, say), (), may_call, may_answer, may_test)
 
 
-def _works(facts: Facts, say: Callable[[str], str]) -> tuple[str, bool]:
-    """The first sentence, and whether the readings can be seen."""
+def _works(facts: Facts, say: Callable[[str], str], local: Callable[[int], datetime]) -> tuple[str, Tone]:
+    """The first sentence, and the tone that it allows."""
     if facts.store_trouble:
-        return say(NOT_KEPT), False
+        return say(NOT_KEPT), Tone.WAIT
     if not facts.has_plan:
-        return say(NOT_IN_USE), False
+        return say(NOT_IN_USE), Tone.WAIT
     is_current = facts.last_receipt_ms is not None and facts.now_ms - facts.last_receipt_ms <= SEEN_MS
     if not facts.connected or (facts.waiting and not is_current):
-        return say(NOT_SEEN), False
-    return say(WORKS), True
+        return say(NOT_SEEN), Tone.WAIT
+    if not facts.cover or not facts.knows_time:
+        return say(WORKS), Tone.CALM
+    now = local(facts.now_ms)
+    watched = watch(facts.cover, now)
+    if watched.until is None:
+        return say(ALWAYS_WATCHED), Tone.WATCHED if is_current else Tone.CALM
+    time = f"{watched.until:%H:%M}"
+    if watched.until.date() != now.date():
+        time = f"{say(DAYS[watched.until.weekday()])} {time}"
+    if watched.is_staffed:
+        return say(WATCHED).format(time=time), Tone.WATCHED if is_current else Tone.CALM
+    return say(UNWATCHED).format(time=time), Tone.CALM
+
+
+def _is_on_time(facts: Facts) -> bool:
+    """Whether nothing is amiss, overdue, or asked for."""
+    stands = (facts.alarms, facts.technical, facts.due, facts.again)
+    is_fresh = facts.last is not None and facts.now_ms - facts.last[1] <= FRESH_MS
+    return is_fresh and not any(stands) and not facts.asked_for_call and facts.alarm_test not in RUNNING
 
 
 def _last(

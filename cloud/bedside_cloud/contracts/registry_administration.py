@@ -2,6 +2,7 @@
 
 from bedside_cloud.contracts.message import Message
 from bedside_cloud.contracts.registry import EpisodeState
+from bedside_profiles.cover import CoverHours
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
@@ -167,7 +168,10 @@ class TeamRequest(Message):
 
 
 class LimitsRequest(Message):
-    """The whole set of limits of one patient, and the two telephone numbers that the patient is told."""
+    """All limits of one patient, and what the patient is told: two telephone numbers, and when somebody looks.
+
+    `cover` is in the patient's local time.
+    """
 
     patient_id: str
     rules: tuple[ThresholdRule, ...]
@@ -176,3 +180,4 @@ class LimitsRequest(Message):
     rates: tuple[RateRule, ...] = ()
     cadences: tuple[CadenceRule, ...] = ()
     technical: tuple[TechnicalRule, ...] = ()
+    cover: tuple[CoverHours, ...] = ()

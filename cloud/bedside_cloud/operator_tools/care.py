@@ -46,6 +46,7 @@ from bedside_cloud.operator_tools.options import JsonOption, PatientArgument, St
 from bedside_cloud.operator_tools.patient_file import patient_show, plan_list, plan_show
 from bedside_cloud.operator_tools.printing import as_json, say, table, to_utc
 from bedside_cloud.settings import DEFAULT_STATE
+from bedside_profiles.cover import CoverHours, parse_cover
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
@@ -228,6 +229,9 @@ def plan_set(
     ] = None,
     emergency_number: Annotated[str, typer.Option("--emergency-number")] = "",
     call_back_number: Annotated[str, typer.Option("--call-back-number")] = "",
+    cover: Annotated[
+        str, typer.Option("--cover", help="When somebody looks: always, or as mon-fri 08:00-18:00, sat 09:00-12:00.")
+    ] = "",
     state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Set the limits of a patient; the hub is sent a new plan.
@@ -247,6 +251,7 @@ def plan_set(
         technical=chosen.technical,
         emergency_number=emergency_number,
         call_back_number=call_back_number,
+        cover=_cover(cover),
     )
     _do(state, LIMITS_SET, request, f"{chosen.count} rules are in force.")
 
@@ -259,6 +264,13 @@ def plan_template(name: Annotated[str, typer.Argument(help=", ".join(TEMPLATES))
     """
     dumped = TypeAdapter(tuple[ThresholdRule, ...]).dump_python(_template(name), mode="json")
     say(json_format.dumps(dumped, indent=2))
+
+
+def _cover(text: str) -> tuple[CoverHours, ...]:
+    try:
+        return parse_cover(text) if text else ()
+    except ValueError as error:
+        raise typer.BadParameter(f"--cover: {error}") from error
 
 
 def _template(name: str) -> tuple[ThresholdRule, ...]:

@@ -9,6 +9,7 @@ from bedside_cloud.operator_tools.asking import ask, patient_id
 from bedside_cloud.operator_tools.options import JsonOption, PatientArgument, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
 from bedside_cloud.settings import DEFAULT_STATE
+from bedside_profiles.cover import cover_text
 
 OF_RULES = {"rules", "rates", "cadences", "technical"}
 
@@ -52,6 +53,10 @@ def patient_show(who: PatientArgument, state: StateOption = DEFAULT_STATE, json:
     ):
         say(f"\n{title}")
         table(columns, rows, nothing)
+    if (limits := file.limits) is not None:
+        say("\nWhat the patient is told")
+        say(f"emergency number {limits.emergency_number or '–'}, call back {limits.call_back_number or '–'}")
+        say(f"somebody looks: {cover_text(limits.cover) or 'not said; give plan set --cover'}")
     say("\nPlans")
     _plan_table(file.plans[:5])
     if len(file.plans) > 5:

@@ -1,10 +1,11 @@
-"""A patient's rules as they are kept: thresholds in one list, the other kinds in a map by their names. Pure."""
+"""A patient's rules as they are kept: thresholds in one list, all else in a map by its name. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bedside_cloud.contracts.registry_administration import LimitsRequest
+from bedside_profiles.cover import CoverHours
 from bedside_profiles.errors import MalformedError
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
@@ -13,20 +14,23 @@ from bedside_profiles.rules.thresholds import ThresholdRule
 from bedside_profiles.wire.careplan import CADENCES, RATES, TECHNICAL, repeated
 from bedside_profiles.wire.fields import from_map, to_map
 
+COVER = "cover"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Every rule of a patient, by kind."""
+    """Every rule of a patient, by kind, and the hours of cover."""
 
     thresholds: tuple[ThresholdRule, ...] = ()
     rates: tuple[RateRule, ...] = ()
     cadences: tuple[CadenceRule, ...] = ()
     technical: tuple[TechnicalRule, ...] = ()
+    cover: tuple[CoverHours, ...] = ()
 
 
 def rules_of(request: LimitsRequest) -> Rules:
     """The rules that were asked for."""
-    return Rules(request.rules, request.rates, request.cadences, request.technical)
+    return Rules(request.rules, request.rates, request.cadences, request.technical, request.cover)
 
 
 def problem(rules: Rules) -> str | None:
@@ -38,19 +42,20 @@ def problem(rules: Rules) -> str | None:
     if again is not None:
         return f"The rule {again} stands twice."
     try:
-        for rule in (*rules.thresholds, *rules.rates, *rules.cadences, *rules.technical):
+        for rule in (*rules.thresholds, *rules.rates, *rules.cadences, *rules.technical, *rules.cover):
             from_map(type(rule), to_map(rule))
     except MalformedError as error:
-        return f"A rule cannot be followed: {error}."
+        return f"It cannot be followed: {error}."
     return None
 
 
 def further(rules: Rules) -> dict[str, Any]:
-    """The rules beside thresholds, as they are kept."""
+    """All that is beside thresholds, as it is kept."""
     kinds: tuple[tuple[str, Sequence[object]], ...] = (
         (RATES, rules.rates),
         (CADENCES, rules.cadences),
         (TECHNICAL, rules.technical),
+        (COVER, rules.cover),
     )
     return {name: [to_map(rule) for rule in kind] for name, kind in kinds if kind}
 
@@ -62,4 +67,5 @@ def kept(raw_rules: Sequence[object], raw_further: Mapping[str, Sequence[object]
         tuple(from_map(RateRule, one) for one in raw_further.get(RATES, ())),
         tuple(from_map(CadenceRule, one) for one in raw_further.get(CADENCES, ())),
         tuple(from_map(TechnicalRule, one) for one in raw_further.get(TECHNICAL, ())),
+        tuple(from_map(CoverHours, one) for one in raw_further.get(COVER, ())),
     )

@@ -71,6 +71,7 @@ class PlanIssuer:
             technical=rules.technical,
             needs=needs_of(rules.rates, rules.cadences, rules.technical),
             others=_planned(others),
+            cover=rules.cover,
         )
         await connection.execute(
             SQL["insert_plan"],

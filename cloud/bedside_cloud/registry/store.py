@@ -204,6 +204,7 @@ async def limits_in_force(connection: Connection, patient_id: str) -> LimitsRequ
         rates=rules.rates,
         cadences=rules.cadences,
         technical=rules.technical,
+        cover=rules.cover,
         emergency_number=emergency_number,
         call_back_number=call_back_number,
     )

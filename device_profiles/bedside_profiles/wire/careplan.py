@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bedside_profiles.bounds import Between, Name
+from bedside_profiles.cover import CoverHours
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
@@ -41,6 +42,8 @@ class CarePlan:
 
     `others` are the times and slots in which the patient's devices measure other people, without saying whom: what is
     theirs is no reading of this patient's.
+
+    `cover` is when somebody looks at the readings, in the home's local time; empty: nobody has said so.
     """
 
     schema: Schema
@@ -59,6 +62,7 @@ class CarePlan:
     technical: tuple[TechnicalRule, ...] = ()
     needs: tuple[Name, ...] = ()
     others: tuple[PlannedDevice, ...] = ()
+    cover: tuple[CoverHours, ...] = ()
 
     def __post_init__(self) -> None:
         again = repeated(self.rules, self.rates, self.cadences, self.technical)

@@ -13,8 +13,9 @@ from tests.support.readings import HUB, PLAN
 
 from bedside_agent.homepage import page as texts
 from bedside_agent.homepage.alarm_test import TestStage
-from bedside_agent.homepage.page import Facts, Page, Tone, page, words
+from bedside_agent.homepage.page import FRESH_MS, SEEN_MS, Facts, Page, Tone, page, words
 from bedside_agent.signals.sentences import languages, translator
+from bedside_profiles.cover import parse_cover
 from bedside_profiles.readings import Metric
 from bedside_profiles.wire.alert import AlertNotice, AlertStage
 from bedside_profiles.wire.kinds import SCHEMA_VERSION
@@ -101,6 +102,49 @@ def test_whom_to_call_is_said_in_every_state_and_nothing_is_promised() -> None:
     assert {tone.value for tone in Tone}.isdisjoint({"green", "fine", "well"})
 
 
+OFFICE = parse_cover("mon 08:00-18:00, mon 20:00-21:00, wed 08:00-18:00")
+"""NOON_MS is a Monday, 14:13 by the test's own clock."""
+
+
+def test_the_page_says_until_when_somebody_looks_or_nobody() -> None:
+    assert shown(cover=OFFICE).works == "The monitor works. Your care team looks at your readings until 18:00."
+    evening, night = NOON_MS + 4 * 3_600_000, NOON_MS + 8 * 3_600_000
+    current: dict[str, Any] = {"last_receipt_ms": night, "cover": OFFICE}
+    assert shown(now_ms=evening, **current).works == "The monitor works. Nobody looks at your readings until 20:00."
+    assert (
+        shown(now_ms=night, **current).works
+        == "The monitor works. Nobody looks at your readings until Wednesday 08:00."
+    )
+    assert "hasta: miércoles 08:00" in shown("es", now_ms=night, **current).works
+    assert "day and night" in shown(cover=parse_cover("always")).works
+    assert (
+        shown(cover=OFFICE, knows_time=False).works == "The monitor works. Your readings reach the hospital's computer."
+    )
+
+
+def test_the_page_is_green_only_while_nothing_at_all_is_amiss() -> None:
+    assert shown(cover=OFFICE).tone is Tone.WATCHED
+    assert shown().tone is Tone.CALM, "nobody said that somebody looks"
+    for changes in (
+        {"now_ms": NOON_MS + 4 * 3_600_000, "last_receipt_ms": NOON_MS + 4 * 3_600_000},
+        {"last_receipt_ms": NOON_MS - SEEN_MS - 1},
+        {"last_receipt_ms": None},
+        {"last": None},
+        {"last": (Metric.SPO2, NOON_MS - FRESH_MS - 1)},
+        {"technical": ("plan_incomplete",)},
+        {"due": (Metric.BODY_WEIGHT,)},
+        {"again": (Metric.SYSTOLIC_PRESSURE,)},
+        {"alarms": (Metric.SPO2,)},
+        {"asked_for_call": True},
+        {"alarm_test": TestStage.SENT},
+        {"connected": False},
+        {"store_trouble": True},
+        {"has_plan": False},
+        {"knows_time": False},
+    ):
+        assert shown(cover=OFFICE, **changes).tone is not Tone.WATCHED, changes
+
+
 def test_a_call_hides_no_alarm_and_is_asked_for_once() -> None:
     said = shown(asked_for_call=True, may_ask=False, alarms=(Metric.SPO2,))
     assert "oxygen level needs attention" in said.now
@@ -146,10 +190,7 @@ def test_an_unseen_hub_is_never_calm() -> None:
                 assert (said.tone is Tone.CALM) is (connected and has_plan and not store_trouble)
 
 
-TEXTS = [
-    ast.literal_eval(found)
-    for found in re.findall(r'^[A-Z_]+ = _\(("(?:[^"\\]|\\.)*")\)', inspect.getsource(texts), re.M)
-]
+TEXTS = [ast.literal_eval(found) for found in re.findall(r'\b_\(("(?:[^"\\]|\\.)*")\)', inspect.getsource(texts))]
 
 
 @pytest.mark.parametrize("language", [one for one in languages() if one != "en"])
@@ -162,7 +203,7 @@ def test_every_text_is_translated_with_its_blanks(language: str, text: str) -> N
 
 
 def test_the_texts_are_found() -> None:
-    assert len(TEXTS) == 33
+    assert len(TEXTS) == 43
 
 
 def test_in_spanish() -> None:

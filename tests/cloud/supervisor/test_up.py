@@ -128,6 +128,11 @@ def test_a_tech_sets_up_a_patient_from_the_terminal(cloud: RunningCloud, tmp_pat
     (tmp_path / "rules.json").write_text(in_force)
     set_again = ("plan", "set", "4711", "--rules", str(tmp_path / "rules.json"), "--emergency-number", "112")
     assert "already" in done(*set_again), "what is shown can be given back"
+    covered = done(*set_again, "--cover", "mon-fri 08:00-18:00")
+    assert "already" not in covered
+    assert "somebody looks: mon 08:00-18:00, tue 08:00-18:00" in done("patient", "show", "4711")
+    wrong = bedside_cloud(*set_again, "--cover", "by day", state=cloud.state)
+    assert (wrong.returncode, "is not like" in wrong.stderr) == (2, True)
     versions = [one["version"] for one in json.loads(done("plan", "list", "4711", "--json"))["plans"]]
     assert versions == sorted(versions, reverse=True)
 
