@@ -40,6 +40,7 @@ class LinkedHub:
         self.refused: list[tuple[DownLane, str]] = []
         self.alerts: list[AlertNotice] = []
         self.settled = asyncio.Event()
+        self._taken: list[asyncio.Future[None]] = []
         store.committed = self.sender.wake
         self.link = Link(
             Broker(Route("localhost", port), identity.tls_context),
@@ -61,10 +62,12 @@ class LinkedHub:
 
     def take(self, count: int) -> None:
         for _ in range(count):
-            self.store.append_readings([reading()])
+            self._taken.append(self.store.append_readings([reading()])[1])
 
     async def until_settled(self) -> None:
-        async with asyncio.timeout(20):
+        """Until all that was taken is committed, and a receipt covers it."""
+        async with asyncio.timeout(60):
+            await asyncio.gather(*self._taken)
             while any(self.store.waiting().values()):
                 self.settled.clear()
                 await self.settled.wait()

@@ -77,7 +77,7 @@ async def test_an_alarm_behind_readings_that_are_swallowed_does_not_wait_for_the
     monkeypatch.setattr(connection, "PUBLISH_SECONDS", NEVER_SECONDS)
     proxy.swallow()
     hub.take(500)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not hub.sender.in_flight.batches:
             await asyncio.sleep(0.01)
     hub.store.append_alarm(alarm())
