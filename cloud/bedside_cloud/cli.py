@@ -17,6 +17,7 @@ from bedside_cloud.operator_tools.care import assign, patient, person, plan, rel
 from bedside_cloud.operator_tools.credentials import credentials
 from bedside_cloud.operator_tools.endpoints import endpoints
 from bedside_cloud.operator_tools.fleet import fleet
+from bedside_cloud.operator_tools.logins import login, logout, whoami
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.quarantine import quarantine
 from bedside_cloud.settings import DEFAULT_STATE
@@ -36,6 +37,9 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(audit, name="audit")
 app.add_typer(authority, name="authority")
 app.add_typer(credentials, name="credentials")
+app.command("login")(login)
+app.command("logout")(logout)
+app.command("whoami")(whoami)
 app.command("assign")(assign)
 app.command("release")(release)
 app.command("endpoints")(endpoints)

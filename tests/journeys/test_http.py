@@ -21,6 +21,8 @@ from schemathesis import Case, GenerationMode, openapi
 from schemathesis.core.result import Ok
 from tests.support.household import RunningHousehold, household
 
+from bedside_sim.household import HUB_ID
+
 __all__ = ["household"]
 
 pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module")]
@@ -131,6 +133,19 @@ async def test_what_is_not_in_ones_care_is_as_if_it_were_not(
         household.patient_id
     ]
     assert (await nurse.get(f"/api/v1/patients/{household.patient_id}/trends/spo2", params=time)).status_code == 200
+
+
+async def test_the_fleet_is_technicians_alone(nurse: httpx.AsyncClient, tech: httpx.AsyncClient) -> None:
+    paths = (await tech.get("/api/v1/openapi.json")).json()["paths"]
+    fleet = [(path, method) for path in paths if path.startswith("/api/v1/fleet/") for method in paths[path]]
+    assert len(fleet) == 13
+    for path, method in fleet:
+        for client, content in ((nurse, "{}"), (nurse, "no json")):
+            answer = await client.request(method, path, content=content, headers={"content-type": "application/json"})
+            assert answer.status_code == 403, path
+    hubs = (await tech.post("/api/v1/fleet/registry.hubs.list", json={})).json()
+    assert [one["hub_id"] for one in hubs["hubs"]] == [HUB_ID]
+    assert (await tech.post("/api/v1/fleet/registry.patients.all", json={})).status_code == 404
 
 
 async def test_an_address_that_is_none_is_said_in_a_sentence(anyone: httpx.AsyncClient) -> None:

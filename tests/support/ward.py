@@ -23,6 +23,7 @@ from tests.support.readings import HUB, OXIMETER, rule
 from bedside_cloud.bus.connection import Bus, Endpoint
 from bedside_cloud.contracts import alerts, identity, readings, registry
 from bedside_cloud.contracts.alerts import AcknowledgeRequest, Alert, AlertList, AlertSource, AlertsRequest
+from bedside_cloud.contracts.fleet_api import PlaceAnswer
 from bedside_cloud.contracts.identity import Role, SigningKeys
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.readings import (
@@ -119,6 +120,9 @@ class Ward:
             return connection.execute(statement).fetchall()
 
 
+PLACE = PlaceAnswer(names=("bedside.example.org",), hub_port=8883, est_port=8443, ca_sha256="ab" * 32)
+
+
 @asynccontextmanager
 async def running_ward(broker: TestBroker, database: TestDatabase) -> AsyncIterator[Ward]:
     """The ward while the block runs."""
@@ -130,7 +134,7 @@ async def running_ward(broker: TestBroker, database: TestDatabase) -> AsyncItera
         for name, endpoints in _played().items():
             await buses[name].serve(endpoints)
         opened = await stack.enter_async_context(Database.open(database.settings("gateway"), ()))
-        app, live = make_app(buses["gateway"], Audit(opened), secure_cookies=False)
+        app, live = make_app(buses["gateway"], Audit(opened), PLACE, secure_cookies=False)
         await live.start()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://ward"))

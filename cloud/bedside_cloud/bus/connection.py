@@ -16,6 +16,7 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
+from bedside_cloud.bus.actor import HEADER, name_actor
 from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
 from bedside_cloud.bus.link import BusSettings, Link, honour_cancellation, linked
 from bedside_cloud.contracts.delivery import Delivery
@@ -61,17 +62,27 @@ class Bus:
                     task.cancel()
 
     async def request(
-        self, subject: str, question: Message, answer: type[Answered], *, timeout_seconds: float | None = None
+        self,
+        subject: str,
+        question: Message,
+        answer: type[Answered],
+        *,
+        timeout_seconds: float | None = None,
+        actor: str | None = None,
     ) -> Answered:
-        """The answer to a question; UnansweredError or RefusedError."""
-        body = await self.request_bytes(subject, question.model_dump_json().encode(), timeout_seconds=timeout_seconds)
+        """The answer to a question; UnansweredError or RefusedError. `actor` is who has it done (see `actor`)."""
+        asked = question.model_dump_json().encode()
+        body = await self.request_bytes(subject, asked, timeout_seconds=timeout_seconds, actor=actor)
         return answer.model_validate_json(body)
 
-    async def request_bytes(self, subject: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+    async def request_bytes(
+        self, subject: str, body: bytes, *, timeout_seconds: float | None = None, actor: str | None = None
+    ) -> bytes:
         """As `request`, with bodies as they stand on the bus."""
         seconds = timeout_seconds or self._settings.request_timeout_seconds
+        named = {HEADER: actor} if actor else None
         try:
-            reply = await self.client.request(subject, body, timeout=seconds)
+            reply = await self.client.request(subject, body, timeout=seconds, headers=named)
         except (nats.errors.Error, TimeoutError) as cause:
             honour_cancellation()
             raise UnansweredError(subject) from cause
@@ -203,6 +214,7 @@ async def _answer(endpoint: Endpoint[Any, Any], request: Request) -> None:
 
 
 async def _respond(endpoint: Endpoint[Any, Any], request: Request) -> None:
+    name_actor((request.headers or {}).get(HEADER))
     try:
         answer = await endpoint.handler(endpoint.asked.model_validate_json(request.data))
     except RefusedError as refusal:

@@ -85,6 +85,21 @@ REGISTRY_FOR_OPERATOR = (
     hub_commands.COMMANDS,
     hub_commands.COMMAND_CONTENT,
 )
+FLEET_FOR_TECHNICIANS = (
+    people.CLAIM_CREATE,
+    people.HUB_ACCESS,
+    people.HUB_ACCESS_SET,
+    people.INCIDENTS,
+    people.INCIDENT_SETTLE,
+    care.HUB_RENAME,
+    care.HUB_RETIRE,
+    care.DEVICES,
+    hub_commands.COMMAND_GIVE,
+    hub_commands.COMMANDS,
+    hub_commands.COMMAND_CONTENT,
+)
+"""What the gateway passes on for a technician who is logged in; of no patient's name."""
+
 INGEST_FOR_OPERATOR = (readings.QUARANTINE, readings.QUARANTINE_CONFIRM, readings.QUARANTINE_DISMISS)
 """What a tech asks for at the command line. Of a measurement in quarantine no value is told."""
 
@@ -159,6 +174,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
             readings.UNASSIGNED,
             alerts.LIST,
             alerts.ACKNOWLEDGE,
+            *FLEET_FOR_TECHNICIANS,
         ),
     ),
     ServiceEntry(

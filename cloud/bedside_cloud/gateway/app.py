@@ -8,7 +8,8 @@ from fastapi.staticfiles import StaticFiles
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import RefusedError, UnansweredError
-from bedside_cloud.gateway import api, pages
+from bedside_cloud.contracts.fleet_api import API, NO_ADDRESS, PlaceAnswer
+from bedside_cloud.gateway import api, fleet, pages
 from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.care import Care, ForbiddenError
 from bedside_cloud.gateway.live import Live
@@ -19,10 +20,11 @@ from bedside_cloud.gateway.viewers import NotLoggedInError, Viewers
 HERE = Path(__file__).parent
 
 
-def make_app(bus: Bus, audit: Audit, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
+def make_app(bus: Bus, audit: Audit, place: PlaceAnswer, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
     """The application, and what feeds its event streams (start it before serving).
 
-    `secure_cookies` is False only where the console is served without TLS, on loopback.
+    `place` is what technicians are told of where hubs go. `secure_cookies` is False only where the console is served
+    without TLS, on loopback.
     """
     live = Live(bus)
     app = FastAPI(
@@ -34,12 +36,19 @@ def make_app(bus: Bus, audit: Audit, *, secure_cookies: bool) -> tuple[FastAPI, 
         redoc_url=None,
     )
     app.state.parts = Parts(
-        bus=bus, care=Care(bus), viewers=Viewers(bus), live=live, audit=audit, secure_cookies=secure_cookies
+        bus=bus,
+        care=Care(bus),
+        viewers=Viewers(bus),
+        live=live,
+        audit=audit,
+        secure_cookies=secure_cookies,
+        place=place,
     )
     app.middleware("http")(audited)
     app.middleware("http")(guard)
     app.include_router(pages.router)
-    app.include_router(api.router, prefix="/api/v1")
+    app.include_router(api.router, prefix=API)
+    app.include_router(fleet.router, prefix=API)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(404, not_there)
     app.add_exception_handler(NotLoggedInError, not_logged_in)
@@ -70,7 +79,7 @@ async def not_there(request: Request, _error: Exception) -> Response:
     """404 for an address that is none of ours."""
     if wants_page(request):
         return pages.error_page(request, 404, "There is no such page", "Check the address, or start again.")
-    return JSONResponse({"detail": "There is no such address."}, status_code=404)
+    return JSONResponse({"detail": NO_ADDRESS}, status_code=404)
 
 
 async def not_logged_in(request: Request, _error: Exception) -> Response:

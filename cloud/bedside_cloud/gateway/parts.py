@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.contracts.fleet_api import PlaceAnswer
 from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.care import Care
 from bedside_cloud.gateway.live import Live
@@ -24,6 +25,7 @@ class Parts:
     live: Live
     audit: Audit
     secure_cookies: bool
+    place: PlaceAnswer
 
 
 def parts_of(request: Request) -> Parts:

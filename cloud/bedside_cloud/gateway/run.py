@@ -14,7 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from bedside_cloud.bus.connection import Bus
+from bedside_cloud.contracts.fleet_api import PlaceAnswer
 from bedside_cloud.database.pool import Database
+from bedside_cloud.engines.certificates.authority import fingerprint
 from bedside_cloud.gateway.app import make_app
 from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.est import make_est
@@ -50,11 +52,20 @@ class Server(uvicorn.Server):
 async def main(settings: ServiceSettings) -> None:
     """Serve until cancelled."""
     async with Database.open(settings.database, ()) as database, Bus.open(settings.bus) as bus:
-        app, live = make_app(bus, Audit(database), secure_cookies=False)
+        app, live = make_app(bus, Audit(database), _place(settings), secure_cookies=False)
         await live.start()
         console = Server(_config(app, LOOPBACK, settings.ports.gateway))
         enrolment = Server(_enrolment_config(make_est(bus), settings))
         await _serve(console, enrolment)
+
+
+def _place(settings: ServiceSettings) -> PlaceAnswer:
+    return PlaceAnswer(
+        names=settings.names,
+        hub_port=settings.ports.hubs,
+        est_port=settings.ports.est,
+        ca_sha256=fingerprint(settings.certificates.root()),
+    )
 
 
 async def _serve(*servers: Server) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from bedside_cloud.bus.actor import present_actor
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import identity, identity_administration
@@ -46,7 +47,6 @@ LONGEST_CLAIM_SECONDS = 90 * 86_400
 LONGEST_NAME = 64
 LONGEST_REASON = 200
 
-OPERATOR = "operator"
 """In the record of deeds: whoever holds the state directory."""
 
 
@@ -93,7 +93,7 @@ class Endpoints:
         async with self._database.transaction() as connection:
             sha256 = claim_sha256(claim)
             await store.insert_claim(connection, sha256, hub_id, request.hub_serial, now, expires_at)
-            await store.add_deed(connection, OPERATOR, "claim_made", hub_id, sha256.hex()[:16])
+            await store.add_deed(connection, present_actor(), "claim_made", hub_id, sha256.hex()[:16])
         return ClaimAnswer(hub_id=hub_id, claim=claim, expires_at_ms=round(expires_at.timestamp() * 1000))
 
     async def login(self, request: LoginRequest) -> LoginAnswer:
@@ -153,7 +153,7 @@ class Endpoints:
                 raise RefusedError(409, refusal)
             # Asked for again, it is only confirmed: the record of deeds tells of steps.
             if known.access is not request.access or request.access is Access.REVOKED:
-                await access.move(connection, OPERATOR, request.hub_id, request.access, request.why, now)
+                await access.move(connection, present_actor(), request.hub_id, request.access, request.why, now)
             version = await store.next_version(connection)
             entries = await store.hubs(connection)
         LOG.info("access hub=%s access=%s", request.hub_id, request.access.value)
@@ -193,5 +193,5 @@ class Endpoints:
             if settled is None:
                 raise RefusedError(404, "No incident is open under that number.")
             hub_id, kind = settled
-            await store.add_deed(connection, OPERATOR, "incident_settled", hub_id, kind)
+            await store.add_deed(connection, present_actor(), "incident_settled", hub_id, kind)
             return IncidentList(incidents=await store.incidents(connection))

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from bedside_cloud.contracts.fleet_api import PlaceAnswer
 from bedside_cloud.contracts.identity_administration import CLAIM_CREATE, ClaimAnswer, ClaimRequest
 from bedside_cloud.contracts.message import Empty, Message
 from bedside_cloud.contracts.registry_administration import DEVICES, DeviceRoll
-from bedside_cloud.engines.certificates.authority import fingerprint
 from bedside_cloud.errors import OperatorError
-from bedside_cloud.operator_tools.asking import ask
+from bedside_cloud.operator_tools.asking import ask, place_of
 from bedside_cloud.operator_tools.commands import command
 from bedside_cloud.operator_tools.hubs import hub
 from bedside_cloud.operator_tools.incidents import incident
@@ -23,7 +23,6 @@ from bedside_cloud.operator_tools.labels import Label, labels_pdf
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
 from bedside_cloud.settings import DEFAULT_STATE
-from bedside_cloud.supervisor.state import State
 from bedside_profiles.pairing_code import new_pairing_code
 
 PAGE = "http://bedside.local:8080/?pair="
@@ -86,11 +85,11 @@ def claim_new(
     ids = [hub_id] if count == 1 else [f"{hub_id}-{number:03}" for number in range(first, first + count)]
     # Made before any claim: a sheet that cannot be written would leave claims that nobody knows.
     sheet = _new_file(pdf) if pdf is not None else None
-    opened = State.open(state.absolute())
+    place = place_of(state)
     tickets = []
     for one in _with_progress(ids):
         request = ClaimRequest(hub_id=one, life_seconds=round(hours * 3600), hub_serial=serial)
-        tickets.append(claim_ticket(opened, ask(state, CLAIM_CREATE, request, ClaimAnswer), host))
+        tickets.append(claim_ticket(place, ask(state, CLAIM_CREATE, request, ClaimAnswer), host))
     if sheet is not None:
         labels = [Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms), PAGE + one.pairing) for one in tickets]
         with sheet:
@@ -120,16 +119,15 @@ def _new_file(path: Path) -> BinaryIO:
         ) from cause
 
 
-def claim_ticket(state: State, answer: ClaimAnswer, host: str | None = None) -> ClaimTicket:
+def claim_ticket(place: PlaceAnswer, answer: ClaimAnswer, host: str | None = None) -> ClaimTicket:
     """The claim with where to bring it and whom to trust there."""
-    name = host or state.place.names[0]
+    name = host or place.names[0]
     if ":" in name:
         name = f"[{name}]"
-    est_url = f"https://{name}:{state.place.ports.est}"
-    broker = f"{name}:{state.place.ports.hubs}"
-    ca_sha256 = fingerprint(state.certificates.root())
+    est_url = f"https://{name}:{place.est_port}"
+    broker = f"{name}:{place.hub_port}"
     pairing = new_pairing_code()
-    fields = {"est": est_url, "broker": broker, "hub": answer.hub_id, "claim": answer.claim, "ca": ca_sha256}
+    fields = {"est": est_url, "broker": broker, "hub": answer.hub_id, "claim": answer.claim, "ca": place.ca_sha256}
     fields["pair"] = pairing
     return ClaimTicket(
         hub_id=answer.hub_id,
@@ -137,7 +135,7 @@ def claim_ticket(state: State, answer: ClaimAnswer, host: str | None = None) -> 
         expires_at_ms=answer.expires_at_ms,
         est_url=est_url,
         broker=broker,
-        ca_sha256=ca_sha256,
+        ca_sha256=place.ca_sha256,
         pairing=pairing,
         text=f"bedside:1?{urlencode(fields, safe=':/[]')}",
     )

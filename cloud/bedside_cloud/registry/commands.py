@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from bedside_cloud.bus.actor import present_actor
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import hub_commands
@@ -81,7 +82,7 @@ class Commands:
                     "expires_at": expires_at,
                 },
             )
-            await store.add_deed(connection, store.OPERATOR, f"command_{request.kind.value}", hub_id, command_id)
+            await store.add_deed(connection, present_actor(), f"command_{request.kind.value}", hub_id, command_id)
         return Given(command_id=command_id, is_new=True)
 
     async def listed(self, request: CommandsRequest) -> CommandList:
@@ -119,7 +120,7 @@ class Commands:
         async with self._database.transaction() as connection:
             rows = await fetch_all(connection, SQL["command_content"], {"command_id": command_id})
             if rows and rows[0][1]:
-                await store.add_deed(connection, store.OPERATOR, "command_content_read", command_id)
+                await store.add_deed(connection, present_actor(), "command_content_read", command_id)
         if not rows or not rows[0][1]:
             raise RefusedError(404, f"The hub sent nothing for it, or more than {CONTENT_DAYS} days ago.")
         kind, content = rows[0]

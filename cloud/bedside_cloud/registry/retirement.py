@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
+from bedside_cloud.bus.actor import present_actor
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import registry_administration
@@ -50,7 +51,7 @@ class Retirements:
             await _hold(connection, request.hub_id)
             changed = await store.rename_hub(connection, request.hub_id, label)
             if changed:
-                await store.add_deed(connection, store.OPERATOR, "hub_renamed", request.hub_id)
+                await store.add_deed(connection, present_actor(), "hub_renamed", request.hub_id)
         return Done(changed=changed)
 
     async def retire(self, request: RetireRequest) -> Retired:
@@ -82,7 +83,7 @@ class Retirements:
                 hub_ids.append(new)
             moment = at.isoformat(timespec="milliseconds")
             deed, detail = ("hub_taken_out", moment) if new is None else ("hub_replaced", f"{new} {moment}")
-            await store.add_deed(connection, store.OPERATOR, deed, old, detail)
+            await store.add_deed(connection, present_actor(), deed, old, detail)
             version = await store.next_version(connection)
             device_ids = await _devices(connection, patient_id)
         LOG.info("retired hub=%s new=%s", old, new)

@@ -39,7 +39,6 @@ from bedside_profiles.wire.fields import from_map, to_map
 OFFLINE_AFTER_SECONDS = 70.0
 """A hub says that it is there every 20 s; after three that did not come it is taken for offline, will or no will."""
 
-OPERATOR = "operator"
 """In the record of deeds: whoever holds the state directory."""
 
 
