@@ -1,6 +1,9 @@
 """What a tech has a hub do from elsewhere, asked of `registry`: signed there, sent until answered, in the audit log."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from bedside_cloud.contracts.message import Message
 
@@ -41,7 +44,7 @@ class GiveRequest(Message):
 
     hub_id: str
     kind: CommandKind
-    valid_seconds: int
+    valid_seconds: Annotated[int, Field(ge=0, le=2**31)]
 
 
 class Given(Message):
@@ -55,7 +58,7 @@ class CommandsRequest(Message):
     """Of one hub, or of all."""
 
     hub_id: str | None = None
-    most: int = 50
+    most: Annotated[int, Field(ge=1, le=2**31)] = 50
 
 
 class GivenCommand(Message):

@@ -1,6 +1,7 @@
 """What a tech asks of `identity` from the command line: claims, people, and which hubs are let in."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -78,7 +79,7 @@ class ClaimRequest(Message):
     """A claim that lets `hub_id`, and no other, enrol once within `life_seconds`."""
 
     hub_id: str
-    life_seconds: int = 86_400
+    life_seconds: Annotated[int, Field(ge=0, le=2**31)] = 86_400
     hub_serial: str | None = None
     """The computer's serial number, where it is known: then no other can use the claim."""
 
@@ -211,7 +212,7 @@ class IncidentReport(Message):
 class IncidentRequest(Message):
     """Which one was cleared up."""
 
-    incident_id: int
+    incident_id: Annotated[int, Field(ge=1, le=2**31)]
 
 
 class IdentityChanged(Message):

@@ -1,5 +1,9 @@
 """What a tech asks of `registry` from the command line: patients, episodes, hubs, devices, care teams, limits."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from bedside_cloud.contracts.message import Message
 from bedside_cloud.contracts.registry import EpisodeState
 from bedside_profiles.cover import CoverHours
@@ -7,6 +11,9 @@ from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
+
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: no moment is later."""
 
 PATIENT_ADD = "registry.patients.add"
 """`PatientRequest` → `PatientAnswer`: by medical record number; the same one again changes name and birth date."""
@@ -110,7 +117,7 @@ class RetireRequest(Message):
 
     hub_id: str
     new_hub_id: str | None = None
-    at_ms: int | None = None
+    at_ms: Annotated[int, Field(ge=0, le=LATEST_MS)] | None = None
 
 
 class Retired(Message):

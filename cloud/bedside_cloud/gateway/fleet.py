@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
+from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import hub_commands as commands
 from bedside_cloud.contracts import identity_administration as people
 from bedside_cloud.contracts import registry, registry_administration
 from bedside_cloud.contracts.fleet_api import FLEET, PLACE, PlaceAnswer
 from bedside_cloud.contracts.message import Empty, Message
-from bedside_cloud.gateway.api import PROBLEMS, Problem, technical
+from bedside_cloud.gateway.api import LOGIN_PROBLEMS, PROBLEMS, Problem, technical
 from bedside_cloud.gateway.parts import PartsHere, parts_of, viewer_of
 from bedside_cloud.gateway.viewers import Viewer
 
@@ -25,6 +26,9 @@ class Question:
     answered: type[Message]
     meaning: str
 
+
+NUL = r"\u0000"
+"""As JSON writes it. PostgreSQL refuses it in a text."""
 
 QUESTIONS = (
     Question(registry.HUBS, Empty, registry.HubList, "Every hub: its link, its plan, its use."),
@@ -62,10 +66,10 @@ router = APIRouter(tags=["fleet"])
 
 FLEET_PROBLEMS: dict[int | str, dict[str, object]] = {
     **PROBLEMS,
-    400: {"model": Problem, "description": "The service refuses it, and says why."},
+    400: LOGIN_PROBLEMS[400],
     403: {"model": Problem, "description": "For technicians alone."},
     404: {"model": Problem, "description": "There is no such hub, incident or command."},
-    409: {"model": Problem, "description": "It does not fit what is there, and the answer says why."},
+    409: {"model": Problem, "description": "It cannot be done, and the answer says why."},
 }
 
 
@@ -87,7 +91,13 @@ async def place(request: Request, _viewer: TechnicianHere) -> PlaceAnswer:
 
 def _asking(one: Question) -> Callable[..., Awaitable[Message]]:
     async def ask(parts: PartsHere, viewer: TechnicianHere, question: Message) -> Message:
-        return await parts.bus.request(one.subject, question, one.answered, actor=viewer.name)
+        if NUL in question.model_dump_json():
+            raise RefusedError(409, "A text holds a NUL, which no record can keep.")
+        try:
+            return await parts.bus.request(one.subject, question, one.answered, actor=viewer.name)
+        except RefusedError as refusal:
+            # What has the right form and still cannot be done is no malformed request.
+            raise RefusedError(409 if refusal.code == 400 else refusal.code, refusal.reason) from refusal
 
     # FastAPI reads the body's type from here; each question has its own.
     ask.__annotations__ |= {"question": one.asked, "return": one.answered}

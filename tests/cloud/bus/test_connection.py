@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from tests.support.nats import TestBroker
 
+from bedside_cloud.bus.actor import OPERATOR, present_actor
 from bedside_cloud.bus.connection import Bus, Endpoint
 from bedside_cloud.bus.errors import EndedError, NotPermittedError, RefusedError, UnansweredError
 from bedside_cloud.contracts import alerts, identity, registry
 from bedside_cloud.contracts.delivery import Delivery
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.contracts.registry_administration import HUB_RENAME, RenameRequest
 from bedside_cloud.engines.keys import new_user_seed
 
 
@@ -165,6 +167,20 @@ async def test_two_replicas_share_a_queue(broker: TestBroker, registry_bus: Bus)
         await asyncio.wait_for(both.wait(), 10)
     assert set(heard) == {1, 2}
     assert len(heard) == 40, "each message went to one of them"
+
+
+async def test_an_endpoint_knows_who_asks(registry_bus: Bus, gateway_bus: Bus) -> None:
+    asked: list[str] = []
+
+    async def handler(_question: RenameRequest) -> Empty:
+        asked.append(present_actor())
+        return Empty()
+
+    await registry_bus.serve((Endpoint(HUB_RENAME, RenameRequest, handler),))
+    question = RenameRequest(hub_id="hub-1", label="by the window")
+    await gateway_bus.request(HUB_RENAME, question, Empty, actor="tech.one")
+    await gateway_bus.request(HUB_RENAME, question, Empty)
+    assert asked == ["tech.one", OPERATOR]
 
 
 async def test_deliver_says_whether_the_consumer_committed(broker: TestBroker, gateway_bus: Bus) -> None:

@@ -21,8 +21,10 @@ from tests.support.ward import (
     running_ward,
 )
 
+from bedside_cloud.contracts.fleet_api import API, FLEET, PLACE
 from bedside_cloud.contracts.identity import Role
 from bedside_cloud.engines.audit import checked, entries
+from bedside_cloud.gateway.fleet import QUESTIONS
 from bedside_profiles.readings import Metric
 from bedside_profiles.waveforms import Signal
 
@@ -30,7 +32,7 @@ SIGNS = (*PLANTED, f"{PLANTED_VALUE:.0f}", str(PLANTED_SAMPLE), ALERT_OF[MINE], 
 """What must not be in an answer to somebody who may not see it."""
 
 LOGIN_PATHS = {"/login", "/logout", "/api/v1/login"}
-SHOWS = {
+SHOWS: dict[str, set[str]] = {
     "/": {"overview", "trend"},
     "/fragments/worklist": {"overview", "trend"},
     "/patients/{patient_id}": {"overview", "trend", "limits", "waveform"},
@@ -44,6 +46,8 @@ SHOWS = {
     "/api/v1/alerts/{alert_id}/acknowledge": {"acknowledged"},
     "/api/v1/hubs": set(),
     "/api/v1/devices/unassigned": set(),
+    f"{API}{PLACE}": set(),
+    **{f"{API}{FLEET}/{one.subject}": set() for one in QUESTIONS},
 }
 """Every path that answers about somebody, and what the log says of it. The event stream is tried by itself."""
 
@@ -63,8 +67,10 @@ def url(path: str, patient_id: str) -> str:
 
 
 async def asked(ward: Ward, path: str, patient_id: str, headers: dict[str, str]) -> tuple[int, str]:
-    method = "POST" if path.endswith("acknowledge") else "GET"
-    answer = await ward.client.request(method, url(path, patient_id), headers=headers)
+    is_asked = path.startswith(f"{API}{FLEET}/") and path != f"{API}{PLACE}"
+    method = "POST" if path.endswith("acknowledge") or is_asked else "GET"
+    body: dict[str, str] | None = {} if is_asked else None
+    answer = await ward.client.request(method, url(path, patient_id), headers=headers, json=body)
     return answer.status_code, answer.text
 
 
