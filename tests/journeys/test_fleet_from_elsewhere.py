@@ -113,7 +113,9 @@ async def test_a_technician_works_from_elsewhere_and_is_named(household: Running
         assert "own machine alone" in await laptop.refused("patient", "list")
 
         deeds = await asyncio.to_thread(bedside_cloud, "audit", "deeds", "--json", state=household.cloud_state)
-        by_tech = {(one["deed"], one["subject"]) for one in json.loads(deeds.stdout)["deeds"] if one["actor"] == "tech"}
+        by_tech = {
+            (one["deed"], one["subject"]) for one in json.loads(deeds.stdout)["deeds"] if one["actor"] == "person:tech"
+        }
         assert by_tech >= {
             ("claim_made", "hub-far"),
             ("hub_renamed", HUB_ID),

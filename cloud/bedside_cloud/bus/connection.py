@@ -16,7 +16,7 @@ from nats.micro.request import ERROR_CODE_HEADER, ERROR_HEADER, Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from pydantic import ValidationError
 
-from bedside_cloud.bus.actor import HEADER, name_actor
+from bedside_cloud.bus.actor import HEADER, header_of, name_actor
 from bedside_cloud.bus.errors import BusError, RefusedError, UnansweredError
 from bedside_cloud.bus.link import BusSettings, Link, honour_cancellation, linked
 from bedside_cloud.contracts.delivery import Delivery
@@ -70,7 +70,7 @@ class Bus:
         timeout_seconds: float | None = None,
         actor: str | None = None,
     ) -> Answered:
-        """The answer to a question; UnansweredError or RefusedError. `actor` is who has it done (see `actor`)."""
+        """The answer to a question; UnansweredError or RefusedError. `actor` is the person who has it done."""
         asked = question.model_dump_json().encode()
         body = await self.request_bytes(subject, asked, timeout_seconds=timeout_seconds, actor=actor)
         return answer.model_validate_json(body)
@@ -80,7 +80,7 @@ class Bus:
     ) -> bytes:
         """As `request`, with bodies as they stand on the bus."""
         seconds = timeout_seconds or self._settings.request_timeout_seconds
-        named = {HEADER: actor} if actor else None
+        named = header_of(actor) if actor else None
         try:
             reply = await self.client.request(subject, body, timeout=seconds, headers=named)
         except (nats.errors.Error, TimeoutError) as cause:

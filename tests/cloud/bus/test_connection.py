@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.nats import TestBroker
 
-from bedside_cloud.bus.actor import OPERATOR, present_actor
+from bedside_cloud.bus.actor import OPERATOR, PERSON, present_actor
 from bedside_cloud.bus.connection import Bus, Endpoint
 from bedside_cloud.bus.errors import EndedError, NotPermittedError, RefusedError, UnansweredError
 from bedside_cloud.contracts import alerts, identity, registry
@@ -178,9 +178,10 @@ async def test_an_endpoint_knows_who_asks(registry_bus: Bus, gateway_bus: Bus) -
 
     await registry_bus.serve((Endpoint(HUB_RENAME, RenameRequest, handler),))
     question = RenameRequest(hub_id="hub-1", label="by the window")
-    await gateway_bus.request(HUB_RENAME, question, Empty, actor="tech.one")
-    await gateway_bus.request(HUB_RENAME, question, Empty)
-    assert asked == ["tech.one", OPERATOR]
+    for name in ("tech.one", "operator", "Zoë | two\r\nBedside-Actor: three", None):
+        await gateway_bus.request(HUB_RENAME, question, Empty, actor=name)
+    named = ["tech.one", "operator", "Zoë / two\r\nBedside-Actor: three"]
+    assert asked == [*(PERSON + name for name in named), OPERATOR]
 
 
 async def test_deliver_says_whether_the_consumer_committed(broker: TestBroker, gateway_bus: Bus) -> None:
