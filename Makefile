@@ -6,7 +6,8 @@ READY := $(VENV)/installed
 SOURCES := agent cloud device_profiles firmware_sim tests
 DEMO_ARGS ?=
 TEST_ARGS ?=
-# Two files at a time: while one waits for other processes, the other works.
+# Two files at a time: while one waits for other processes, the other works. In the order of tests/conftest.py: xdist's
+# own begins with the files of most tests, and leaves the longest for the end.
 TEST_WORKERS ?= 2
 NAME ?=
 CASES ?= 1000000
@@ -42,7 +43,7 @@ system:
 	@tests/system-packages
 
 test: $(READY) system
-	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 # The hub with Debian's own kernel and bluetoothd in an emulated machine: some minutes, and a failure where it cannot be had.
 test-vm: $(READY)
