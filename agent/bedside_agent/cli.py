@@ -11,7 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bedside_agent import buffer_commands, device_commands, doctor_command, health, hub_commands, page_command, settings
+from bedside_agent import (
+    buffer_commands,
+    device_commands,
+    doctor_command,
+    health,
+    hub_commands,
+    page_command,
+    settings,
+    signals_command,
+)
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
 from bedside_agent.buffer.substitute import memory_for
@@ -36,6 +45,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=EXI
 app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device_commands.app, name="device")
 app.add_typer(page_command.app, name="page")
+app.add_typer(signals_command.app, name="signals")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Where devices' measurements enter: they get their time and sequence, pass the rules, and go to the buffer."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bedside_agent.alarms.keeper import AlarmKeeper
@@ -12,7 +12,7 @@ from bedside_agent.collect.notices import Notice
 from bedside_agent.dating import DeviceClock, dated, local_to_utc_ms
 from bedside_agent.seen import Seen
 from bedside_profiles.conversation import ClockMeasured
-from bedside_profiles.readings import Attribution, Measurement, Reading
+from bedside_profiles.readings import Attribution, Measurement, Modality, Reading
 from bedside_profiles.waveforms import Segment
 from bedside_profiles.wire.events import Event, EventField
 from bedside_profiles.wire.waveform import Waveform
@@ -20,11 +20,16 @@ from bedside_profiles.wire.waveform import Waveform
 LASTING_SECONDS = 30.0
 """How long after a test a technician's finger may still be in the sensor."""
 
+JUST_NOW_MS = 120_000
+"""A single check that is older was made when nobody waited for a sign: it came out of the device's memory."""
+
 
 class Intake:
     """The `Sink` of every device. An alarm is on its way before the readings that raised it are on the disk."""
 
-    def __init__(self, store: Store, keeper: AlarmKeeper) -> None:
+    def __init__(self, store: Store, keeper: AlarmKeeper, got_it: Callable[[], None] = lambda: None) -> None:
+        """`got_it` is called when a single check that was made just now is on the disk."""
+        self._got_it = got_it
         self._store = store
         self._keeper = keeper
         self._seen = Seen(store.state)
@@ -44,7 +49,13 @@ class Intake:
         drafts = [self._reading(device_id, one, heard_at) for one in measurements]
         readings, self._newest = self._store.append_readings(drafts, known)
         self._keeper.observe(readings, heard_at)
+        if any(one.modality is Modality.SPOT and heard_at.utc_ms - one.taken_at_ms <= JUST_NOW_MS for one in readings):
+            self._newest.add_done_callback(self._on_kept)
         await self._store.room()
+
+    def _on_kept(self, kept: "asyncio.Future[None]") -> None:
+        if not kept.cancelled() and kept.exception() is None:
+            self._got_it()
 
     def waveform(self, device_id: str, segment: Segment, heard_at: Instant) -> None:
         """Keep a piece of a waveform. It was taken until now: devices send it as they sample it."""

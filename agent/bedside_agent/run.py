@@ -145,7 +145,7 @@ class Agent:
             quiet=quiet_hours(settings.quiet_hours),
             language=settings.language,
         )
-        self._intake = Intake(store, self._keeper)
+        self._intake = Intake(store, self._keeper, self._signaller.got_it)
         watch = Watch(self._intake, self._intake.note)
         self._sender = Sender(
             store,

@@ -22,6 +22,8 @@ class Pattern:
     priority: Priority
     repeats: bool = True
     sentences: tuple[str, ...] = ()
+    is_got_it: bool = False
+    """A sound of its own, which is no alarm: what the patient measured is kept."""
 
 
 class Signal(Protocol):

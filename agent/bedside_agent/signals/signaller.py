@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bedside_agent.clock import Clock
 from bedside_agent.signals import sentences
@@ -17,6 +17,7 @@ CANNOT_ALERT = "cannot_alert_patient"
 """The condition of a hub whose sound does not work."""
 
 SOUND = "sound"
+GOT_IT = "got_it"
 TEST_EVERY_MS = 86_400_000
 RETEST_EVERY_MS = 60_000
 """How soon what does not work is tried again."""
@@ -79,6 +80,7 @@ class Signaller:
         self._say = sentences.translator(language)
         self._told = Told()
         self._now = _Now()
+        self._got = 0
 
     @property
     def broken(self) -> Mapping[str, str]:
@@ -88,6 +90,10 @@ class Signaller:
     def pause(self) -> None:
         """Somebody at home has heard it."""
         self._told = pause(self._told, self._situation().alarms, self._clock.now().monotonic_ms)
+
+    def got_it(self) -> None:
+        """What the patient has just measured is kept: told by a short sound, where nothing else sounds."""
+        self._got += 1
 
     async def run(self) -> None:
         """Give what is wanted, until cancelled; then everything is quiet."""
@@ -113,6 +119,9 @@ class Signaller:
             now_ms,
             situation.repeats,
         )
+        if self._got and wanted.key is None and not self._quiet.holds(self._minute()):
+            wanted = replace(wanted, key=(GOT_IT, now_ms, 0), once=True)
+        self._got = 0
         await self._give(wanted, situation, now_ms)
         for name, signal in self._signals.items():
             if self._gives(name):
@@ -145,6 +154,8 @@ class Signaller:
 
     def _pattern(self, wanted: Wanted, situation: Situation) -> Pattern:
         alarm = wanted.loud
+        if wanted.key is not None and wanted.key[0] == GOT_IT:
+            return Pattern(Priority.INFO, repeats=False, is_got_it=True)
         if alarm is None:
             said = sentences.due(self._say, wanted.due) if wanted.due else ()
             said = sentences.again(self._say, wanted.again) if wanted.again else said

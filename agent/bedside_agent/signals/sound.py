@@ -39,6 +39,6 @@ class Sound:
         return None
 
     async def _play(self, pattern: Pattern) -> float:
-        burst = wave.BURSTS[pattern.priority]
+        burst = wave.GOT_IT if pattern.is_got_it else wave.BURSTS[pattern.priority]
         await programs.run(self._command, wave.wav(burst))
         return burst.rest_seconds

@@ -48,6 +48,9 @@ BURSTS: Mapping[Priority, Burst] = MappingProxyType(
     }
 )
 
+GOT_IT = Burst(((0.0, 0.08), (0.14, 0.08)), 60.0)
+"""Two short pulses, which no alarm has."""
+
 
 def samples(burst: Burst) -> "array.array[int]":
     """Signed 16 bit mono at `RATE_HZ`."""

@@ -12,7 +12,7 @@ from tests.support.virtual_radio import until
 from bedside_agent.signals.choice import signals
 from bedside_agent.signals.signaller import Signaller, Situation
 from bedside_agent.signals.signalling import Alarming, QuietHours
-from bedside_agent.signals.wave import BURSTS, silence, wav
+from bedside_agent.signals.wave import BURSTS, GOT_IT, silence, wav
 from bedside_profiles.readings import Metric
 from bedside_profiles.rules.priority import Priority
 from bedside_profiles.wire.alarm import AlarmKind
@@ -68,6 +68,22 @@ async def test_an_alarm_is_heard_and_spoken_of(home: Home) -> None:
     await until(lambda: len(home.bursts()) == 1 and len(home.loudspeaker.said) == 2)
     assert home.bursts() == [wav(BURSTS[Priority.MEDIUM])]
     assert home.loudspeaker.said == ["Attention. Your oxygen level needs attention.", "If you feel worse, call 1 1 2."]
+
+
+async def test_what_was_measured_is_told_once_and_never_into_an_alarm_or_the_night(home: Home) -> None:
+    home.signaller.got_it()
+    await home.look()
+    await until(lambda: home.bursts() == [wav(GOT_IT)])
+    assert home.loudspeaker.said == []
+    home.minute = 23 * 60
+    home.signaller.got_it()
+    await home.look(after=60)
+    home.minute = 12 * 60
+    home.signaller.got_it()
+    await home.look(ALARM, after=60)
+    await until(lambda: home.bursts()[1:] == [wav(BURSTS[Priority.MEDIUM])])
+    await home.look(ALARM)
+    assert len(home.bursts()) == 2
 
 
 async def test_an_acknowledgement_quiets_it_and_a_worsening_is_heard_anew(home: Home) -> None:
