@@ -226,11 +226,12 @@ def _now(
         pressing.append(say(_called(facts)))
     if pressing:
         return " ".join(pressing), True
+    tested = None
     if facts.alarm_test is not None:
         time = f"{local(facts.alarm_test_ms):%H:%M}"
-        return say(_tested(facts.alarm_test, can_sound=facts.can_sound)).format(time=time), (
-            facts.alarm_test is TestStage.FAILED
-        )
+        tested = say(_tested(facts.alarm_test, can_sound=facts.can_sound)).format(time=time)
+        if facts.alarm_test in (*RUNNING, TestStage.FAILED):
+            return tested, facts.alarm_test is TestStage.FAILED
     for condition in facts.technical:
         told = sentences.technical(speak, condition)[0]
         if told != speak(sentences.OTHER):
@@ -239,7 +240,8 @@ def _now(
         return sentences.again(speak, facts.again[0])[0], True
     if facts.due:
         return sentences.due(speak, facts.due[0])[0], True
-    return say(NOTHING_TO_DO), False
+    # What came of a test is no reason to hide what is to be done.
+    return tested or say(NOTHING_TO_DO), False
 
 
 def _called(facts: Facts) -> str:

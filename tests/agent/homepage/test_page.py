@@ -177,6 +177,7 @@ def test_a_test_of_the_alarm_hides_nothing_and_is_not_offered_beside_an_alarm() 
     said = shown(alarm_test=TestStage.SENT, alarms=(Metric.SPO2,))
     assert "oxygen level needs attention" in said.now
     assert "test" not in said.now
+    assert "weight" in shown(alarm_test=TestStage.SEEN, due=(Metric.BODY_WEIGHT,)).now
     assert not shown(alarms=(Metric.SPO2,)).may_test
     assert not shown(asked_for_call=True).may_test
     assert not shown(has_plan=False).may_test
