@@ -50,6 +50,8 @@ from bedside_agent.signals.choice import quiet_hours, signals
 from bedside_agent.signals.signaller import CANNOT_ALERT, SOUND, Signaller, Situation
 from bedside_agent.signals.signalling import Alarming
 from bedside_agent.timekeeping.timekeeper import TimeKeeper
+from bedside_agent.updating.updates import UPDATE, Updates
+from bedside_agent.uplink import est
 from bedside_agent.uplink.backoff import Backoff
 from bedside_agent.uplink.commands import Commands
 from bedside_agent.uplink.identity import Identity
@@ -183,7 +185,9 @@ class Agent:
         self._renewal_trouble: str | None = None
         remote = Remote(state, self._renewal, stop)
         actions = {"report_status": self._report_status, **remote.actions()}
-        self._commands = Commands(store, times, authority, actions, self._on_followed)
+        self._updates = Updates(state, settings.est_url, self._est_context, system)
+        works = {UPDATE: self._updates.follow}
+        self._commands = Commands(store, times, authority, actions, self._on_followed, works)
         self._station = Station(
             settings.device,
             central=central,
@@ -302,6 +306,9 @@ class Agent:
     def _tls_context(self) -> ssl.SSLContext:
         return self._identity.tls_context(self._tls_floor_ms())
 
+    def _est_context(self) -> ssl.SSLContext:
+        return est.server_context(self._identity.root_der(), self._tls_floor_ms())
+
     def _certificate_ends_ms(self) -> int | None:
         try:
             return self._identity.validity_ms()[1]
@@ -328,6 +335,7 @@ class Agent:
             self._sender.wake()
         else:
             self._last_receipt_ms = self._times.now().utc_ms
+        self._updates.reached_the_cloud()
         if self._sender.receive(receipt):
             log.warning("cloud.generation_changed")
             self._note("cloud_generation_changed")
@@ -349,7 +357,9 @@ class Agent:
         self._note("command_followed", EventField("kind", kind), EventField("refused_for", reason))
 
     async def _on_command(self, document: SignedDocument) -> None:
-        self._link.reply(await self._commands.follow(document))
+        reply = await self._commands.follow(document)
+        if reply is not None:
+            self._link.reply(reply)
 
     def _on_alert(self, notice: AlertNotice) -> None:
         self._alerts.take(notice)

@@ -10,6 +10,7 @@ from typing import Protocol
 from bedside_agent.radio.central import RadioError
 from bedside_agent.radio.recovery import GROUND, REBOOTS_A_DAY, Climb, Rung, Standing, reboot_refusal, step
 from bedside_agent.radio.signs import Signs, Trouble
+from bedside_agent.whole_file import write_whole
 
 LOOK_SECONDS = 5.0
 RESTART_REQUEST, REBOOT_REQUEST = "restart-bluetooth", "reboot"
@@ -48,10 +49,10 @@ class System:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def ask(self, request: str) -> None:
+    def ask(self, request: str, said: str = "") -> None:
         """Ask; asking again before it was answered is the same. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / request).touch(mode=0o600)
+        write_whole(self._folder / request, said.encode(), mode=0o600)
 
 
 class Diary(Protocol):

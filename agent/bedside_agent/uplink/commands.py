@@ -23,12 +23,18 @@ Action = Callable[[], Awaitable[bytes]]
 """Does what a command asks for; what it asks back, or nothing. Raises `CommandFailedError`."""
 
 
+Work = Callable[[Command, bool], str | None]
+"""What a long command has come to, asked each time that it comes: empty when it is done, else why not; None while it
+goes on. The second argument is whether the command's time is over: then it is not begun."""
+
+
 class CommandFailedError(Exception):
     """It could not be done; the text says why, to a technician."""
 
 
 class Commands:
-    """`actions` are the kinds that this agent knows; each may be followed twice if power fails in between.
+    """`actions` are the kinds that this agent knows; each may be followed twice if power fails in between. `works` are
+    those that take longer than an answer may.
 
     `followed(kind, reason)` is called once a command is answered; the reason is empty for one that was done.
     """
@@ -40,12 +46,14 @@ class Commands:
         authority: Authority,
         actions: Mapping[str, Action],
         followed: Callable[[str, str], None] = lambda kind, reason: None,
+        works: Mapping[str, Work] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._authority = authority
         self._actions = actions
         self._followed = followed
+        self._works = works or {}
         self._in_turn = asyncio.Lock()
         self._newest: tuple[str, bytes] = ("", b"")
         try:
@@ -55,8 +63,8 @@ class Commands:
             # Forgotten answers are worked out again.
             self._answers = {}
 
-    async def follow(self, document: SignedDocument) -> Reply:
-        """The answer to a command; UntrustedError or WireError when it is not to be answered.
+    async def follow(self, document: SignedDocument) -> Reply | None:
+        """The answer to a command, None while it is under way; UntrustedError or WireError when there is to be none.
 
         One after the other: a command that comes again while it is followed gets the same answer.
         """
@@ -67,6 +75,8 @@ class Commands:
             reason = self._answers.get(command.command_id)
             if reason is None:
                 reason = await self._done(command, is_late=synced and now.utc_ms >= command.expires_at_ms)
+                if reason is None:
+                    return None
                 await self._remember(command.command_id, reason)
                 self._followed(command.kind, reason)
         number, content = self._newest
@@ -80,8 +90,11 @@ class Commands:
             content=content if number == command.command_id else b"",
         )
 
-    async def _done(self, command: Command, *, is_late: bool) -> str:
-        """Empty once it is done; else why not."""
+    async def _done(self, command: Command, *, is_late: bool) -> str | None:
+        """Empty once it is done, None while it goes on; else why not."""
+        work = self._works.get(command.kind)
+        if work is not None:
+            return work(command, is_late)
         action = self._actions.get(command.kind)
         if is_late:
             return EXPIRED

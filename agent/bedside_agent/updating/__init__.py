@@ -1,0 +1,1 @@
+"""Another version of the agent, on command from elsewhere."""
