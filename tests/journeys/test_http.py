@@ -138,7 +138,7 @@ async def test_what_is_not_in_ones_care_is_as_if_it_were_not(
 async def test_the_fleet_is_technicians_alone(nurse: httpx.AsyncClient, tech: httpx.AsyncClient) -> None:
     paths = (await tech.get("/api/v1/openapi.json")).json()["paths"]
     fleet = [(path, method) for path in paths if path.startswith("/api/v1/fleet/") for method in paths[path]]
-    assert len(fleet) == 13
+    assert len(fleet) == 21
     for path, method in fleet:
         assert (await nurse.request(method, path, json={})).status_code == 403, path
     hubs = (await tech.post("/api/v1/fleet/registry.hubs.list", json={})).json()

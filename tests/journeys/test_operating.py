@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import nats
 import nats.errors
 import psycopg
@@ -26,6 +27,8 @@ from bedside_cloud.supervisor.state import State
 from bedside_sim.household import HUB_ID
 
 __all__ = ["household"]
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.journey, pytest.mark.asyncio(loop_scope="module")]
 
@@ -91,6 +94,46 @@ async def test_the_list_tells_what_became_of_each(household: RunningHousehold) -
     assert "rotate_key" in shown
     wrong = await told(household, "give", "hub-nobody-knows", "restart")
     assert "no hub hub-nobody-knows" in wrong.stderr
+
+
+async def test_a_version_is_signed_offered_and_goes_no_further_than_the_first_hub_that_fails(
+    household: RunningHousehold, tmp_path: Path
+) -> None:
+    """The hub of this test was not installed by systemd: it refuses, and says so in the rollout."""
+
+    async def fleet(*arguments: str) -> str:
+        result = await asyncio.to_thread(bedside_cloud, "fleet", *arguments, state=household.cloud_state)
+        assert result.returncode == 0, result.stderr + result.stdout
+        return result.stdout
+
+    wheel, bundle, key = tmp_path / "bedside-9.9.0-py3-none-any.whl", tmp_path / "bedside-9.9.0.tar", tmp_path / "r.key"
+    wheel.write_bytes(bytes(range(256)) * 1200)
+    secret = ("--passphrase", "a passphrase")
+    await fleet("version", "key", "--output", str(key), *secret)
+    await fleet("version", "pack", "--wheel", str(wheel), "--output", str(bundle), "--systemd", str(ROOT / "systemd"))
+    await fleet("version", "sign", str(bundle), "--key", str(key), *secret)
+    assert "Version 9.9.0 is there" in await fleet("version", "add", str(bundle))
+    (known,) = json.loads(await fleet("version", "list", "--json"))["releases"]
+
+    trust = ssl.create_default_context(cadata=Identity(household.hub_state / IDENTITY).root.read_text())
+    async with httpx.AsyncClient(base_url=household.endpoints["est_url"], verify=trust) as client:
+        whole = await client.get(f"/updates/{known['sha256']}")
+        rest = await client.get(f"/updates/{known['sha256']}", headers={"range": "bytes=200000-"})
+        nothing = await client.get(f"/updates/{'0' * 64}")
+    assert (whole.status_code, rest.status_code, nothing.status_code) == (200, 206, 404)
+    assert whole.content == bundle.read_bytes()
+    assert rest.content == whole.content[200_000:]
+
+    begun = await fleet("rollout", "start", "9.9.0", "--stages", "10,100", "--soak", "10m")
+    assert "1 hubs will be brought to 9.9.0 in 2 stages" in begun
+    async with asyncio.timeout(30):
+        while json.loads(await fleet("rollout", "show", "--json"))["rollout"]["state"] != "halted":
+            await asyncio.sleep(0.5)
+    shown = " ".join((await fleet("rollout", "show")).split())
+    assert "1 of 1 hubs that tried failed" in shown
+    assert "not installed by systemd/install" in shown
+    assert "halted" in await fleet("rollout", "list")
+    await fleet("version", "remove", "9.9.0")
 
 
 async def test_a_technician_works_from_elsewhere_and_is_named(household: RunningHousehold, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tests.support.booted import booted
 from tests.support.hub_on_systemd import CREDENTIAL, RETRY, SERVICE, STATE, Hub, build_wheel
 
 from bedside_agent.service import FAILED
+from bedside_cloud.engines.certificates.release_key import release_signer
+from bedside_cloud.operator_tools import bundles
 
 ROOT = Path(__file__).parents[2]
 KEY = "buffer.key"
@@ -540,4 +542,98 @@ def test_where_the_version_before_cannot_read_the_buffer_the_script_says_so(hub:
     hub.machine.run("runuser", "-u", "bedside", "--", "python3", "-c", repaired)
     assert hub.install(wheels["1.0"]).returncode == 0
     measures(hub)
+    assert hub.still_has(kept)
+
+
+UPDATE = "bedside-update.service"
+ASK_FOR_UPDATE = """
+from pathlib import Path
+from bedside_agent.radio.mending import System
+System(Path("/run/bedside/requests")).ask("update")
+"""
+SAY_WORKS = """
+from pathlib import Path
+from bedside_agent.radio.mending import System
+from bedside_agent.updating.updates import Updates
+Updates(Path("/var/lib/bedside"), "", lambda: None, System(Path("/run/bedside/requests"))).reached_the_cloud()
+"""
+
+
+def bundle_of(hub: Hub, wheel: Path, folder: Path, key: Path) -> Path:
+    """The wheel with the project's units and all packages, signed with that key."""
+    bundle = folder / f"{wheel.name}.tar"
+    bundles.pack(wheel, ROOT / "systemd", hub.wheelhouse, bundle)
+    bundles.sign(bundle, release_signer(key, b"a passphrase"), may_be_older=False)
+    return bundle
+
+
+def update(hub: Hub, bundle: Path, number: int) -> str:
+    """Ask for it as the agent does; the system's answer. The version that comes up is made to say that it reached the
+    cloud, which is not there in this test."""
+    machine, inbox, named = hub.machine, hub.state / "update", f"{number:08d}-0000-4000-8000-000000000000"
+    machine.run("runuser", "-u", "bedside", "--", "mkdir", "-p", f"{STATE}/update")
+    for name, content in (
+        ("bundle", bundle.read_bytes()),
+        ("manifest", Path(f"{bundle}{bundles.MANIFEST}").read_bytes()),
+        ("signature", Path(f"{bundle}{bundles.SIGNATURE}").read_bytes()),
+        ("number", named.encode()),
+    ):
+        (inbox / name).write_bytes(content)
+    python = ("runuser", "-u", "bedside", "--", "/opt/bedside/current/bin/python", "-c")
+    machine.run(*python, ASK_FOR_UPDATE)
+    result = machine.root / "opt/bedside/update/result"
+
+    def answer() -> str | None:
+        if number != NEVER_CONNECTS:
+            machine.try_(*python, SAY_WORKS)
+        said = result.read_text() if result.exists() else ""
+        return said if named in said else None
+
+    return machine.until(answer, "the system's answer")
+
+
+NEVER_CONNECTS = 4
+
+
+def test_only_a_signed_version_that_reaches_the_cloud_stays(hub: Hub, wheels: dict[str, Path], tmp_path: Path) -> None:
+    """Refused without a key and with a stranger's, taken back when it does not connect, kept when it does."""
+    hub.drop_in(UPDATE, "[Service]\nEnvironment=BEDSIDE_CONFIRM_SECONDS=6 BEDSIDE_SETTLE_SECONDS=1\n")
+    current = hub.machine.root / "opt/bedside/current"
+    keys = {name: tmp_path / f"{name}.key" for name in ("ours", "strangers")}
+    public = {name: bundles.new_key(path, b"a passphrase") for name, path in keys.items()}
+    for name in keys:
+        (tmp_path / name).mkdir()
+    ours, strangers = [bundle_of(hub, wheels["1.1"], tmp_path / name, key) for name, key in keys.items()]
+    before, kept = current.readlink(), hub.export()
+
+    assert "no release key is installed" in update(hub, ours, 1)
+    (hub.machine.root / "etc/bedside").mkdir(exist_ok=True)
+    shutil.copy(public["ours"], hub.machine.root / "etc/bedside/release.pub")
+    assert "has not signed it" in update(hub, strangers, 2)
+    assert current.readlink() == before
+
+    assert "outcome refused" in (said := update(hub, ours, NEVER_CONNECTS))
+    assert "did not reach the cloud in 6 seconds: taken back" in said
+    assert current.readlink() == before
+    assert hub.until_running()["agent_version"] == "1.0"
+
+    assert "outcome applied" in update(hub, ours, 5)
+    assert hub.until_running()["agent_version"] == "1.1"
+    assert hub.still_has(kept)
+    measures(hub)
+
+    (tmp_path / "older").mkdir()
+    older = bundle_of(hub, wheels["1.0"], tmp_path / "older", keys["ours"])
+    assert "older than 1.1" in update(hub, older, 6)
+
+    # The power goes during the trial: it is judged once the machine is up again.
+    (hub.machine.root / "opt/bedside/update/trying").write_text(f"number cut-{NEVER_CONNECTS}\nprevious {before}\n")
+    hub.machine.until(lambda: current.readlink() == before, "the version before is back")
+    hub.machine.until(lambda: "cut-4" in (hub.machine.root / "opt/bedside/update/result").read_text(), "the answer")
+    # And during the installation: nothing had been changed.
+    (hub.machine.root / "opt/bedside/update/trying").write_text(f"number cut-5\nprevious {before}\n")
+    hub.machine.until(
+        lambda: "cut off: give it again" in (hub.machine.root / "opt/bedside/update/result").read_text(), "the answer"
+    )
+    assert hub.until_running()["agent_version"] == "1.0"
     assert hub.still_has(kept)

@@ -91,12 +91,17 @@ class Hub:
         wanted = ["--python-version", its_python, "--only-binary=:all:"]
         lock = ["--requirement", str(ROOT / "systemd/agent.lock"), "--dest", str(folder)]
         subprocess.run([*fetch, *wanted, *lock], check=True, capture_output=True)
-        shutil.copytree(folder, self._sources / "wheelhouse")
+        shutil.copytree(folder, self.wheelhouse)
         shutil.copytree(ROOT / "systemd", self._sources / "systemd")
 
     @property
     def _sources(self) -> Path:
         return self.machine.root / SOURCES.lstrip("/")
+
+    @property
+    def wheelhouse(self) -> Path:
+        """The packages that the lock names."""
+        return self._sources / "wheelhouse"
 
     def install(self, wheel: Path, units: str = "systemd") -> Result:
         """Run the install script as root, as a technician does; the packages come from a folder."""

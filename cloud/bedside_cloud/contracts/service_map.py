@@ -8,7 +8,7 @@ open (`*`): a subject that a service will need one day is added on that day.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bedside_cloud.contracts import alerts, hub_commands, identity, patient_file, readings, registry
+from bedside_cloud.contracts import alerts, hub_commands, identity, patient_file, readings, registry, releases
 from bedside_cloud.contracts import identity_administration as people
 from bedside_cloud.contracts import registry_administration as care
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
@@ -67,6 +67,16 @@ IDENTITY_FOR_OPERATOR = (
     people.INCIDENT_SETTLE,
 )
 EST = (identity.EST_CA, identity.EST_ENROL, identity.EST_REENROL, identity.EST_CRL)
+RELEASES = (
+    releases.RELEASE_ADD,
+    releases.RELEASE_PART,
+    releases.RELEASES,
+    releases.RELEASE_REMOVE,
+    releases.ROLLOUT_START,
+    releases.ROLLOUTS,
+    releases.ROLLOUT_SHOW,
+    releases.ROLLOUT_SET,
+)
 REGISTRY_FOR_OPERATOR = (
     registry.HUBS,
     care.PATIENT_ADD,
@@ -84,6 +94,7 @@ REGISTRY_FOR_OPERATOR = (
     hub_commands.COMMAND_GIVE,
     hub_commands.COMMANDS,
     hub_commands.COMMAND_CONTENT,
+    *RELEASES,
 )
 FLEET_FOR_TECHNICIANS = (
     people.CLAIM_CREATE,
@@ -97,6 +108,7 @@ FLEET_FOR_TECHNICIANS = (
     hub_commands.COMMAND_GIVE,
     hub_commands.COMMANDS,
     hub_commands.COMMAND_CONTENT,
+    *RELEASES,
 )
 """What the gateway passes on for a technician who is logged in; of no patient's name."""
 
@@ -125,6 +137,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
             registry.PLANS,
             registry.PATIENTS,
             readings.STORED_EVENT,
+            releases.RELEASE_BYTES,
             *REGISTRY_FOR_OPERATOR,
         ),
         requests=(people.INCIDENT_REPORT, people.HUB_WIPED, people.HUB_ACCESS),
@@ -165,6 +178,7 @@ SERVICES: tuple[ServiceEntry, ...] = (
             identity.LOGIN,
             identity.KEYS,
             *EST,
+            releases.RELEASE_BYTES,
             registry.PATIENTS,
             registry.HUBS,
             registry.PLANS,

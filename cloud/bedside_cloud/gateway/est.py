@@ -7,11 +7,12 @@ the list of refused certificates, for brokers that let hubs in by themselves.
 import base64
 import binascii
 import math
+import re
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import RefusedError, UnansweredError
@@ -27,6 +28,7 @@ from bedside_cloud.contracts.identity import (
     RevocationRequest,
 )
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.contracts.releases import RELEASE_BYTES, BytesAnswer, BytesRequest
 from bedside_cloud.gateway.peer import client_certificate
 from bedside_cloud.gateway.throttle import Throttle
 
@@ -119,7 +121,40 @@ def make_est(bus: Bus) -> FastAPI:
         question = ReenrolRequest(certificate_der=shown, csr_der=csr)
         return await issued(request, bus.request(EST_REENROL, question, CertificatesOnly))
 
+    @app.get("/updates/{sha256}")
+    async def update(sha256: str, request: Request) -> Response:
+        """A bundle of the hub's software, from a byte on (RFC 9110, 14.2: one open range). Nothing in it is secret, and
+        the hub believes only what its release key has signed."""
+        at = first_byte(request.headers.get("range", ""))
+        try:
+            first = await bus.request(RELEASE_BYTES, BytesRequest(sha256=sha256, at_byte=at), BytesAnswer)
+        except RefusedError as refusal:
+            return refused(refusal)
+        except UnansweredError:
+            return unavailable()
+
+        async def content() -> AsyncIterator[bytes]:
+            part, done = base64.b64decode(first.content_base64), at
+            while part:
+                yield part
+                done += len(part)
+                answer = await bus.request(RELEASE_BYTES, BytesRequest(sha256=sha256, at_byte=done), BytesAnswer)
+                part = base64.b64decode(answer.content_base64)
+
+        headers = {"Content-Length": str(first.size_bytes - at), "Accept-Ranges": "bytes"}
+        if at:
+            headers["Content-Range"] = f"bytes {at}-{first.size_bytes - 1}/{first.size_bytes}"
+        return StreamingResponse(
+            content(), status_code=206 if at else 200, headers=headers, media_type="application/octet-stream"
+        )
+
     return app
+
+
+def first_byte(header: str) -> int:
+    """Of `bytes=N-`; 0 for any other header, which is then answered whole."""
+    found = re.fullmatch(r"bytes=([0-9]{1,10})-", header.strip())
+    return int(found[1]) if found else 0
 
 
 def address_of(request: Request) -> str:

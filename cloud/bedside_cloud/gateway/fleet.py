@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import hub_commands as commands
 from bedside_cloud.contracts import identity_administration as people
-from bedside_cloud.contracts import registry, registry_administration
+from bedside_cloud.contracts import registry, registry_administration, releases
 from bedside_cloud.contracts.fleet_api import FLEET, PLACE, PlaceAnswer
 from bedside_cloud.contracts.message import Empty, Message
 from bedside_cloud.gateway.api import LOGIN_PROBLEMS, PROBLEMS, Problem, technical
@@ -60,6 +60,14 @@ QUESTIONS = (
     Question(commands.COMMAND_GIVE, commands.GiveRequest, commands.Given, "Have a hub do something."),
     Question(commands.COMMANDS, commands.CommandsRequest, commands.CommandList, "What became of commands."),
     Question(commands.COMMAND_CONTENT, commands.ContentRequest, commands.Content, "What a hub has sent."),
+    Question(releases.RELEASE_ADD, releases.ReleaseRequest, releases.Release, "Name a signed version of the agent."),
+    Question(releases.RELEASE_PART, releases.PartRequest, releases.Release, "The next bytes of its bundle."),
+    Question(releases.RELEASES, Empty, releases.ReleaseList, "Every version that is there."),
+    Question(releases.RELEASE_REMOVE, releases.ReleaseName, releases.Release, "Forget a version."),
+    Question(releases.ROLLOUT_START, releases.RolloutRequest, releases.Rollout, "Bring hubs to a version, by stages."),
+    Question(releases.ROLLOUTS, Empty, releases.RolloutList, "Every rollout."),
+    Question(releases.ROLLOUT_SHOW, releases.RolloutName, releases.RolloutSheet, "One rollout, hub by hub."),
+    Question(releases.ROLLOUT_SET, releases.RolloutChange, releases.Rollout, "Pause, resume or stop a rollout."),
 )
 
 router = APIRouter(tags=["fleet"])

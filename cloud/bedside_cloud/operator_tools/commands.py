@@ -2,7 +2,6 @@
 
 import base64
 import os
-import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,12 +27,11 @@ from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.asking import ask
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
+from bedside_cloud.operator_tools.typed import seconds_of
 from bedside_cloud.settings import DEFAULT_STATE
 
 command = typer.Typer(help="What a hub is told to do from elsewhere.", no_args_is_help=True)
 
-_LENGTH = re.compile(r"([1-9][0-9]{0,4})([mhd])")
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 LOOK_SECONDS = 0.5
 NOT_APPLIED = 1
 
@@ -63,7 +61,7 @@ def give(
     Example: bedside-cloud fleet command give hub-7 collect_bundle --output hub-7.tar.gz
     """
     _check_new(output)
-    request = GiveRequest(hub_id=hub_id, kind=kind, valid_seconds=_seconds(within))
+    request = GiveRequest(hub_id=hub_id, kind=kind, valid_seconds=seconds_of(within, "--within"))
     given = ask(state, COMMAND_GIVE, request, Given)
     if not given.is_new and not json:
         say("The same was given before and waits for the hub.")
@@ -162,10 +160,3 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as cause:
         raise OperatorError(f"{path} cannot be written.", str(cause.strerror), "Give another --output.") from cause
-
-
-def _seconds(text: str) -> int:
-    found = _LENGTH.fullmatch(text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no length of time: write 10m, 2h or 3d.", param_hint="--within")
-    return int(found[1]) * _SECONDS[found[2]]

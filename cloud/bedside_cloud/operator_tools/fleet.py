@@ -21,6 +21,8 @@ from bedside_cloud.operator_tools.hubs import hub
 from bedside_cloud.operator_tools.incidents import incident
 from bedside_cloud.operator_tools.options import JsonOption, StateOption
 from bedside_cloud.operator_tools.printing import as_json, say, table, utc
+from bedside_cloud.operator_tools.rollouts import rollout
+from bedside_cloud.operator_tools.versions import version
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_profiles.pairing_code import new_pairing_code
 
@@ -35,6 +37,8 @@ fleet.add_typer(hub, name="hub")
 fleet.add_typer(device, name="device")
 fleet.add_typer(incident, name="incident")
 fleet.add_typer(command, name="command")
+fleet.add_typer(version, name="version")
+fleet.add_typer(rollout, name="rollout")
 
 
 class ClaimTicket(Message):

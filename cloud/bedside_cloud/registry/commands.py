@@ -22,8 +22,8 @@ from bedside_cloud.contracts.hub_commands import (
     GivenCommand,
     GiveRequest,
 )
-from bedside_cloud.database.pool import Database, fetch_all
-from bedside_cloud.database.times import to_ms
+from bedside_cloud.database.pool import Connection, Database, fetch_all
+from bedside_cloud.database.times import to_ms, to_time
 from bedside_cloud.registry import store
 from bedside_cloud.registry.plans import SQL
 from bedside_cloud.registry.signing import Signer
@@ -70,20 +70,25 @@ class Commands:
                 return Given(command_id=known[0][0], is_new=False)
             expires_at = now + timedelta(seconds=request.valid_seconds)
             command_id = str(uuid.uuid4())
-            command = Command(SCHEMA_VERSION, command_id, hub_id, request.kind.value, to_ms(expires_at))
-            await connection.execute(
-                SQL["insert_command"],
-                {
-                    "command_id": command_id,
-                    "hub_id": hub_id,
-                    "kind": request.kind.value,
-                    "document": self._signer.signed(command),
-                    "given_at": now,
-                    "expires_at": expires_at,
-                },
+            await self.put(
+                connection, Command(SCHEMA_VERSION, command_id, hub_id, request.kind.value, to_ms(expires_at))
             )
             await store.add_deed(connection, present_actor(), f"command_{request.kind.value}", hub_id, command_id)
         return Given(command_id=command_id, is_new=True)
+
+    async def put(self, connection: Connection, command: Command) -> None:
+        """Sign a command and have it sent until it is answered."""
+        await connection.execute(
+            SQL["insert_command"],
+            {
+                "command_id": command.command_id,
+                "hub_id": command.hub_id,
+                "kind": command.kind,
+                "document": self._signer.signed(command),
+                "given_at": self._clock(),
+                "expires_at": to_time(command.expires_at_ms),
+            },
+        )
 
     async def listed(self, request: CommandsRequest) -> CommandList:
         hub_id = None if request.hub_id is None else _checked(request.hub_id)

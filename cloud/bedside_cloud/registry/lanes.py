@@ -17,6 +17,7 @@ from bedside_cloud.database.pool import Connection, Database, fetch_all, unavail
 from bedside_cloud.registry import store
 from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.plans import SQL, PlanIssuer
+from bedside_cloud.registry.rollouts import Rollouts
 from bedside_profiles.errors import WireError
 from bedside_profiles.wire.command import Reply
 from bedside_profiles.wire.messages import decode
@@ -42,7 +43,9 @@ class Lanes:
         plans: PlanIssuer,
         commands: Commands,
         changed: Callable[[int, tuple[str, ...]], Awaitable[None]],
+        rollouts: Rollouts,
     ) -> None:
+        self._rollouts = rollouts
         self._database = database
         self._bus = bus
         self._plans = plans
@@ -89,6 +92,7 @@ class Lanes:
             try:
                 async with self._database.transaction() as connection:
                     rows = await fetch_all(connection, SQL["unanswered_plans"], {})
+                await self._rollouts.step()
                 commands = await self._commands.unanswered()
             except unavailable as cause:
                 LOG.warning("resend_waits cause=%s", type(cause).__name__)

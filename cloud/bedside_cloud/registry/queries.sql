@@ -368,3 +368,121 @@ JOIN hubs ON hubs.hub_id = plans.hub_id
 WHERE plans.patient_id = %(patient_id)s
 ORDER BY plans.issue_id DESC
 LIMIT %(most)s
+
+-- name: put_release
+INSERT INTO releases (sha256, version, manifest, signature, size_bytes, added_at)
+VALUES (%(sha256)s, %(version)s, %(manifest)s, %(signature)s, %(size_bytes)s, %(now)s)
+ON CONFLICT (sha256) DO UPDATE SET manifest = excluded.manifest, signature = excluded.signature
+
+-- name: lock_release
+SELECT sha256, version, manifest, size_bytes, has_bytes, added_at FROM releases WHERE sha256 = %(sha256)s FOR UPDATE
+
+-- name: insert_release_part
+INSERT INTO release_parts (sha256, at_byte, content) VALUES (%(sha256)s, %(at_byte)s, %(content)s)
+
+-- name: count_release_bytes
+UPDATE releases SET has_bytes = %(has_bytes)s WHERE sha256 = %(sha256)s
+
+-- name: release_parts
+SELECT content FROM release_parts WHERE sha256 = %(sha256)s ORDER BY at_byte
+
+-- name: forget_release_parts
+DELETE FROM release_parts WHERE sha256 = %(sha256)s
+
+-- name: releases
+SELECT sha256, version, manifest, size_bytes, has_bytes, added_at FROM releases ORDER BY added_at DESC, sha256
+
+-- name: releases_named
+SELECT sha256, version, manifest, size_bytes, has_bytes, added_at FROM releases
+WHERE version = %(name)s OR sha256 = %(name)s
+ORDER BY added_at DESC
+
+-- name: signature_of_release
+SELECT manifest, signature FROM releases WHERE sha256 = %(sha256)s
+
+-- name: delete_release
+DELETE FROM releases WHERE sha256 = %(sha256)s
+
+-- name: release_bytes
+SELECT size_bytes, coalesce((
+    SELECT substr(content, (%(at_byte)s - at_byte)::int + 1)
+    FROM release_parts
+    WHERE release_parts.sha256 = releases.sha256
+        AND at_byte <= %(at_byte)s
+        AND at_byte + octet_length(content) > %(at_byte)s
+), '')
+FROM releases
+WHERE sha256 = %(sha256)s AND has_bytes = size_bytes
+
+-- name: open_rollout
+SELECT 1 FROM rollouts WHERE state IN ('running', 'paused')
+
+-- name: open_rollout_of_release
+SELECT 1 FROM rollouts WHERE state IN ('running', 'paused') AND sha256 = %(sha256)s
+
+-- name: insert_rollout
+INSERT INTO rollouts (
+    rollout_id, sha256, version, state, stages, stage_at, soak_seconds, within_seconds, most_failing_percent, started_at
+)
+VALUES (
+    %(rollout_id)s, %(sha256)s, %(version)s, 'running', %(stages)s, %(now)s, %(soak_seconds)s, %(within_seconds)s,
+    %(most_failing_percent)s, %(now)s
+)
+
+-- name: hubs_to_update
+SELECT hubs.hub_id FROM hubs
+LEFT JOIN retirements ON retirements.hub_id = hubs.hub_id AND retirements.until_at IS NULL
+WHERE retirements.hub_id IS NULL AND hubs.agent_version <> %(version)s AND hubs.last_seen_at IS NOT NULL
+ORDER BY sha256(convert_to(%(rollout_id)s || hubs.hub_id, 'UTF8'))
+
+-- name: insert_rollout_hub
+INSERT INTO rollout_hubs (rollout_id, hub_id, stage) VALUES (%(rollout_id)s, %(hub_id)s, %(stage)s)
+
+-- name: rollouts
+SELECT
+    rollout_id::text, version, sha256, state, stages, stage,
+    (SELECT count(*) FROM rollout_hubs WHERE rollout_hubs.rollout_id = rollouts.rollout_id),
+    started_at, ended_at, reason
+FROM rollouts
+WHERE %(rollout_id)s::uuid IS NULL OR rollout_id = %(rollout_id)s
+ORDER BY started_at DESC
+
+-- name: lock_rollout
+SELECT state FROM rollouts WHERE rollout_id = %(rollout_id)s FOR UPDATE
+
+-- name: set_rollout
+UPDATE rollouts
+SET state = %(state)s, ended_at = %(ended_at)s, reason = %(reason)s
+WHERE rollout_id = %(rollout_id)s
+
+-- name: running_rollout
+SELECT
+    rollout_id::text, sha256, version, stages, stage, stage_at, soak_seconds, within_seconds, most_failing_percent
+FROM rollouts
+WHERE state = 'running'
+FOR UPDATE SKIP LOCKED
+
+-- name: rollout_hubs
+SELECT
+    rollout_hubs.hub_id, rollout_hubs.stage, rollout_hubs.command_id IS NOT NULL, commands.outcome,
+    coalesce(commands.reason, ''), commands.answered_at, commands.expires_at, hubs.agent_version,
+    hubs.online AND hubs.last_seen_at > %(now)s - make_interval(secs => %(offline_after_seconds)s)
+FROM rollout_hubs
+JOIN hubs USING (hub_id)
+LEFT JOIN commands USING (command_id)
+WHERE rollout_id = %(rollout_id)s
+ORDER BY rollout_hubs.stage, rollout_hubs.hub_id
+
+-- name: give_to_rollout_hub
+UPDATE rollout_hubs SET command_id = %(command_id)s WHERE rollout_id = %(rollout_id)s AND hub_id = %(hub_id)s
+
+-- name: next_stage
+UPDATE rollouts SET stage = stage + 1, stage_at = %(now)s WHERE rollout_id = %(rollout_id)s
+
+-- name: withdraw_rollout_commands
+-- What a hub was told already it may still do, and its answer is taken.
+UPDATE commands SET expires_at = least(expires_at, %(now)s)
+FROM rollout_hubs
+WHERE rollout_hubs.rollout_id = %(rollout_id)s
+    AND rollout_hubs.command_id = commands.command_id
+    AND commands.answered_at IS NULL

@@ -15,7 +15,9 @@ from bedside_cloud.registry.lanes import Lanes
 from bedside_cloud.registry.neighbour import Neighbour
 from bedside_cloud.registry.patient_file import PatientFiles
 from bedside_cloud.registry.plans import PlanIssuer
+from bedside_cloud.registry.releases import Releases
 from bedside_cloud.registry.retirement import Retirements
+from bedside_cloud.registry.rollouts import Rollouts
 from bedside_cloud.registry.signing import Signer
 from bedside_cloud.settings import ServiceSettings
 from bedside_profiles.wire.topics import UpLane, subject
@@ -43,12 +45,15 @@ async def main(settings: ServiceSettings) -> None:
             for hub_id in hub_ids:
                 await lanes.send_plan(hub_id)
 
-        lanes = Lanes(database, bus, plans, commands, changed)
+        rollouts = Rollouts(database, commands, utc_now)
+        lanes = Lanes(database, bus, plans, commands, changed, rollouts)
         await bus.subscribe(subject("*", UpLane.STATUS), lanes.on_status, queue=QUEUE)
         await bus.subscribe(subject("*", UpLane.REPLIES), lanes.on_reply, queue=QUEUE)
         endpoints = Endpoints(database, plans, utc_now, changed, Neighbour(bus))
         await bus.subscribe(HUB_ENROLLED, lanes.on_enrolled, queue=QUEUE)
         retirements = Retirements(database, plans, utc_now, changed)
-        await bus.serve((*endpoints.table(), *commands.table(), *retirements.table(), *PatientFiles(database).table()))
+        files, releases = PatientFiles(database), Releases(database, utc_now)
+        parts = (endpoints, commands, retirements, files, releases, rollouts)
+        await bus.serve(tuple([endpoint for part in parts for endpoint in part.table()]))
         announce_ready()
         await lanes.resend()

@@ -16,17 +16,31 @@ from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.commands import Commands
 from bedside_cloud.registry.endpoints import Endpoints as Registry
 from bedside_cloud.registry.patient_file import PatientFiles
+from bedside_cloud.registry.releases import Releases
 from bedside_cloud.registry.retirement import Retirements
+from bedside_cloud.registry.rollouts import Rollouts
 from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 ROOT = Path(bedside_cloud.__file__).parent
 FOLDERS = {entry.name: ROOT / entry.name for entry in SERVICES} | {"operator": ROOT / "operator_tools"}
-Serving = type[Alerting | Commands | Enrolment | Identity | Ingest | Quarantine | Registry | PatientFiles | Retirements]
+Serving = type[
+    Alerting
+    | Commands
+    | Enrolment
+    | Identity
+    | Ingest
+    | Quarantine
+    | Registry
+    | PatientFiles
+    | Releases
+    | Retirements
+    | Rollouts
+]
 SERVING: dict[str, tuple[Serving, ...]] = {
     "alerting": (Alerting,),
     "identity": (Enrolment, Identity),
     "ingest": (Ingest, Quarantine),
-    "registry": (Commands, PatientFiles, Registry, Retirements),
+    "registry": (Commands, PatientFiles, Registry, Releases, Retirements, Rollouts),
 }
 CONTRACTS = {
     f"bedside_cloud.contracts.{name}": importlib.import_module(f"bedside_cloud.contracts.{name}")
@@ -34,6 +48,7 @@ CONTRACTS = {
         *("alerts", "hub_commands", "identity", "identity_administration", "readings", "registry"),
         "registry_administration",
         "patient_file",
+        "releases",
     )
 }
 
