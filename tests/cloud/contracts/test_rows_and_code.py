@@ -11,6 +11,7 @@ from bedside_cloud.alerting.endpoints import Endpoints as Alerting
 from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
 from bedside_cloud.identity.endpoints import Endpoints as Identity
 from bedside_cloud.identity.enrolment import Enrolment
+from bedside_cloud.identity.people import People
 from bedside_cloud.ingest.endpoints import Endpoints as Ingest
 from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.commands import Commands
@@ -21,10 +22,12 @@ from bedside_profiles.wire.topics import DownLane, UpLane, subject
 
 ROOT = Path(bedside_cloud.__file__).parent
 FOLDERS = {entry.name: ROOT / entry.name for entry in SERVICES} | {"operator": ROOT / "operator_tools"}
-Serving = type[Alerting | Commands | Enrolment | Identity | Ingest | Quarantine | Registry | PatientFiles | Retirements]
+Serving = type[
+    Alerting | Commands | Enrolment | Identity | Ingest | People | Quarantine | Registry | PatientFiles | Retirements
+]
 SERVING: dict[str, tuple[Serving, ...]] = {
     "alerting": (Alerting,),
-    "identity": (Enrolment, Identity),
+    "identity": (Enrolment, Identity, People),
     "ingest": (Ingest, Quarantine),
     "registry": (Commands, PatientFiles, Registry, Retirements),
 }
