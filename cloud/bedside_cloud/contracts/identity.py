@@ -19,8 +19,8 @@ ENDED_LOGINS = "identity.logins.ended"
 """`Empty` → `EndedLogins`: every log-in that ended before its time, as long as its token would still be good."""
 
 LOGINS_CHANGED = "identity.logins.changed"
-"""Fan-out of `EndedLogins` after every commit that ends log-ins: what is new. Whoever lets people in confirms it once it
-decides by it. A lost one is made good in turn, by `ENDED_LOGINS`."""
+"""Fan-out of `EndedLogins` after every commit that ends log-ins: what is new. Whoever lets people in confirms it once
+it decides by it. A lost one is made good in turn, by `ENDED_LOGINS`."""
 
 EST_CA = "identity.est.cacerts"
 """`Empty` → `CertificatesOnly`: the chain that a hub is to trust."""
@@ -64,8 +64,8 @@ class LoginRequest(Message):
 
 
 class LoginAnswer(Message):
-    """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `iat`, `exp`, `iss`, `aud`, with `jti`, the id of this
-    log-in, and `series`: see `PersonSeries`."""
+    """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `iat`, `exp`, `iss`, `aud`, with `jti`, the id of
+    this log-in, and `series`: see `PersonSeries`."""
 
     access_token: str = Field(repr=False)
     expires_in_seconds: int
