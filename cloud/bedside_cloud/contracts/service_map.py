@@ -35,8 +35,8 @@ class Appended:
 @dataclass(frozen=True, slots=True)
 class ServiceEntry:
     """One row of the map. `confirms` are those of `subscribes` of which it answers that it has heard them. `streams`
-    are the JetStream streams that it creates and reads; `appends` are tables of the platform's to which it may add rows,
-    which it can read and never change."""
+    are the JetStream streams that it creates and reads; `appends` are tables of the platform's to which it may add
+    rows, which it can read and never change."""
 
     name: str
     sees: tuple[DataClass, ...]
