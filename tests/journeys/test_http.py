@@ -72,6 +72,8 @@ async def test_every_operation_answers_as_it_is_described(
     headers = {"Authorization": f"Bearer {token(household, name)}"}
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) == schema.statistic.operations.total >= 8
+    # The token is good for nothing after this one.
+    operations.sort(key=lambda operation: operation.path.endswith("/logout"))
     for operation in operations:
 
         @settings(max_examples=12, database=None, suppress_health_check=list(HealthCheck))

@@ -179,7 +179,19 @@ async def test_a_technician_works_from_elsewhere_and_is_named(household: Running
             ("hub_active", HUB_ID),
             ("command_report_status", HUB_ID),
         }
+        session = tmp_path / "config" / "bedside" / "session.json"
+        copied = session.read_text()
         assert "Logged out" in await laptop.done("logout")
+        session.write_text(copied)
+        assert "does not hold any more" in await laptop.refused("fleet", "hub", "list"), "a copy is good for nothing"
+        assert "Logged out" in await laptop.done("logout")
+        await laptop.done(*log_in, "--name", "tech", "--ca", str(ca), stdin=password)
+        assert HUB_ID in await laptop.done("fleet", "hub", "list")
+        taken = await asyncio.to_thread(bedside_cloud, "person", "log-out", "tech", state=household.cloud_state)
+        assert taken.stdout == "tech is logged out.\n", taken.stderr
+        assert "does not hold any more" in await laptop.refused("fleet", "hub", "list")
+        forgotten = await laptop.done("logout")
+        assert "Logged out" in forgotten
         assert "There is no cloud" in await laptop.refused("fleet", "hub", "list")
 
 

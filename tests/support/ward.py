@@ -24,7 +24,7 @@ from bedside_cloud.bus.connection import Bus, Endpoint
 from bedside_cloud.contracts import alerts, identity, readings, registry
 from bedside_cloud.contracts.alerts import AcknowledgeRequest, Alert, AlertList, AlertSource, AlertsRequest
 from bedside_cloud.contracts.fleet_api import PlaceAnswer
-from bedside_cloud.contracts.identity import Role, SigningKeys
+from bedside_cloud.contracts.identity import EndedLogins, Role, SigningKeys
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.readings import (
     LatestAnswer,
@@ -134,8 +134,9 @@ async def running_ward(broker: TestBroker, database: TestDatabase) -> AsyncItera
         for name, endpoints in _played().items():
             await buses[name].serve(endpoints)
         opened = await stack.enter_async_context(Database.open(database.settings("gateway"), ()))
-        app, live = make_app(buses["gateway"], Audit(opened), PLACE, secure_cookies=False)
+        app, live, logins = make_app(buses["gateway"], Audit(opened), PLACE, secure_cookies=False)
         await live.start()
+        await logins.start()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://ward"))
         yield Ward(app, client, database, buses["alerting"])
@@ -144,6 +145,9 @@ async def running_ward(broker: TestBroker, database: TestDatabase) -> AsyncItera
 def _played() -> dict[str, tuple[Endpoint[Any, Any], ...]]:
     async def keys(_question: Empty) -> SigningKeys:
         return SigningKeys(jwks=TOKENS.key_set())
+
+    async def ended_logins(_question: Empty) -> EndedLogins:
+        return EndedLogins()
 
     async def patients(question: PatientsRequest) -> PatientList:
         return PatientList(patients=(patient(MINE),) if question.person_id == NURSE else ())
@@ -195,7 +199,10 @@ def _played() -> dict[str, tuple[Endpoint[Any, Any], ...]]:
         return alert(whose, acknowledged_by=question.person_name)
 
     return {
-        "identity": (Endpoint(identity.KEYS, Empty, keys),),
+        "identity": (
+            Endpoint(identity.KEYS, Empty, keys),
+            Endpoint(identity.ENDED_LOGINS, Empty, ended_logins),
+        ),
         "registry": (
             Endpoint(registry.PATIENTS, PatientsRequest, patients),
             Endpoint(registry.PLANS, Empty, plans),

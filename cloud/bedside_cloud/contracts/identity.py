@@ -12,6 +12,16 @@ LOGIN = "identity.login"
 KEYS = "identity.keys"
 """`Empty` → `SigningKeys`: the JSON Web Key Set that access tokens are checked with."""
 
+LOGOUT = "identity.logout"
+"""`LogoutRequest` → `Empty`, after the commit: this log-in ends before its time. Asked for again, it is confirmed."""
+
+ENDED_LOGINS = "identity.logins.ended"
+"""`Empty` → `EndedLogins`: every log-in that ended before its time, as long as its token would still be good."""
+
+LOGINS_CHANGED = "identity.logins.changed"
+"""Fan-out of `EndedLogins` after every commit that ends log-ins: what is new. Whoever lets people in confirms it once
+it decides by it. A lost one is made good in turn, by `ENDED_LOGINS`."""
+
 EST_CA = "identity.est.cacerts"
 """`Empty` → `CertificatesOnly`: the chain that a hub is to trust."""
 
@@ -54,10 +64,46 @@ class LoginRequest(Message):
 
 
 class LoginAnswer(Message):
-    """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `exp`, `iss`, `aud`."""
+    """`access_token` is a JWT (ES256) with `sub`, `name`, `role`, `iat`, `exp`, `iss`, `aud`, with `jti`, the id of
+    this log-in, and `series`: see `PersonSeries`."""
 
     access_token: str = Field(repr=False)
     expires_in_seconds: int
+
+
+class LogoutRequest(Message):
+    """Which log-in of whom; `expires_at_ms` is when it would have ended anyway."""
+
+    person_id: str
+    login_id: str
+    expires_at_ms: int
+
+
+class PersonSeries(Message):
+    """Of this person only tokens with this `series` or a later one are good. It is counted, not timed: no clock and no
+    log-in that was under way meanwhile can let an earlier one pass."""
+
+    person_id: str
+    series: int
+
+
+class EndedLogin(Message):
+    """One log-in that was ended by itself; after `expires_at_ms` its token is good for nothing anyway."""
+
+    login_id: str
+    expires_at_ms: int
+
+
+class EndedLogins(Message):
+    """Log-ins that are not good any more. Nothing in it is ever taken back: hearing it twice or late changes nothing.
+
+    Tokens that were issued before `refuse_issued_before_ms` are refused: the database was restored since, and may have
+    forgotten that they were taken back.
+    """
+
+    refuse_issued_before_ms: int = 0
+    series: tuple[PersonSeries, ...] = ()
+    logins: tuple[EndedLogin, ...] = ()
 
 
 class SigningKeys(Message):

@@ -12,7 +12,17 @@ CLAIM_CREATE = "identity.claims.create"
 """`ClaimRequest` → `ClaimAnswer`; refused with 400 for an id that cannot be a hub's."""
 
 PERSON_ADD = "identity.people.add"
-"""`PersonRequest` → `PersonAnswer`: adds a person, or gives a known one this role and password."""
+"""`PersonRequest` → `PersonAnswer`: adds a person, or gives a known one this role and password. All log-ins of a known
+one end."""
+
+PERSON_LOG_OUT = "identity.people.log_out"
+"""`NamedPerson` → `PersonAnswer`, after the commit: all their log-ins end; 404 for a name that nobody has."""
+
+PERSON_DISABLE = "identity.people.disable"
+"""`NamedPerson` → `PersonAnswer`, after the commit: all their log-ins end, and no new one is let in; 404 likewise."""
+
+PERSON_ENABLE = "identity.people.enable"
+"""`NamedPerson` → `PersonAnswer`: they may log in again; 404 likewise."""
 
 PEOPLE = "identity.people.list"
 """`Empty` → `PeopleAnswer`."""
@@ -100,13 +110,25 @@ class PersonRequest(Message):
     password: str = Field(repr=False)
 
 
+class NamedPerson(Message):
+    """By what they log in with."""
+
+    name: str
+
+
 class PersonAnswer(Message):
-    """`created` is False when the person was known already."""
+    """`created` is False when the person was known already. A `disabled` one cannot log in.
+
+    `everywhere` is False when log-ins ended, and not every gateway has confirmed that it refuses them; one that could
+    not be reached does so seconds after it can.
+    """
 
     person_id: str
     name: str
     role: Role
     created: bool = False
+    disabled: bool = False
+    everywhere: bool = True
 
 
 class PeopleAnswer(Message):

@@ -34,19 +34,26 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class ServiceEntry:
-    """One row of the map. `streams` are the JetStream streams that it creates and reads; `appends` are tables of
-    the platform's to which it may add rows, which it can read and never change."""
+    """One row of the map. `confirms` are those of `subscribes` of which it answers that it has heard them. `streams`
+    are the JetStream streams that it creates and reads; `appends` are tables of the platform's to which it may add
+    rows, which it can read and never change."""
 
     name: str
     sees: tuple[DataClass, ...]
     schema: str | None = None
     publishes: tuple[str, ...] = ()
     subscribes: tuple[str, ...] = ()
+    confirms: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
     appends: tuple[Appended, ...] = ()
     replicas: int = 1
+
+    @property
+    def responds(self) -> bool:
+        """Whether it answers anybody."""
+        return bool(self.serves or self.confirms)
 
 
 def _up(lane: UpLane) -> str:
@@ -61,6 +68,9 @@ IDENTITY_FOR_OPERATOR = (
     people.CLAIM_CREATE,
     people.PERSON_ADD,
     people.PEOPLE,
+    people.PERSON_LOG_OUT,
+    people.PERSON_DISABLE,
+    people.PERSON_ENABLE,
     people.HUB_ACCESS,
     people.HUB_ACCESS_SET,
     people.INCIDENTS,
@@ -120,9 +130,19 @@ SERVICES: tuple[ServiceEntry, ...] = (
         name="identity",
         sees=(DataClass.CREDENTIALS,),
         schema="identity",
-        publishes=(people.CHANGED, people.HUB_ENROLLED),
+        publishes=(people.CHANGED, people.HUB_ENROLLED, identity.LOGINS_CHANGED),
         subscribes=("$SYS.REQ.USER.AUTH", people.CHANGED),
-        serves=(identity.LOGIN, identity.KEYS, people.INCIDENT_REPORT, people.HUB_WIPED, *EST, *IDENTITY_FOR_OPERATOR),
+        confirms=(people.CHANGED,),
+        serves=(
+            identity.LOGIN,
+            identity.LOGOUT,
+            identity.ENDED_LOGINS,
+            identity.KEYS,
+            people.INCIDENT_REPORT,
+            people.HUB_WIPED,
+            *EST,
+            *IDENTITY_FOR_OPERATOR,
+        ),
         appends=(Appended("audit", "deeds", ("actor", "deed", "subject", "detail")),),
         replicas=2,
     ),
@@ -173,9 +193,12 @@ SERVICES: tuple[ServiceEntry, ...] = (
         sees=(DataClass.IDENTIFIERS, DataClass.CLINICAL, DataClass.CREDENTIALS),
         schema="gateway",
         appends=(Appended("audit", "reads", ("person_id", "patient_id", "what")),),
-        subscribes=(alerts.CHANGED, readings.LIVE, registry.CHANGED),
+        subscribes=(alerts.CHANGED, readings.LIVE, registry.CHANGED, identity.LOGINS_CHANGED),
+        confirms=(identity.LOGINS_CHANGED,),
         requests=(
             identity.LOGIN,
+            identity.LOGOUT,
+            identity.ENDED_LOGINS,
             identity.KEYS,
             *EST,
             releases.RELEASE_BYTES,

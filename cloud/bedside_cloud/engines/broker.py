@@ -102,7 +102,7 @@ class Broker:
         users = [
             user
             for service in services
-            for user in _users(secrets, service.name, permissions_of(service), bool(service.serves))
+            for user in _users(secrets, service.name, permissions_of(service), service.responds)
         ]
         system_users = _users(secrets, SYSTEM_USER, SYSTEM_PERMISSIONS, responds=False)
         return {

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from bedside_cloud.contracts.alerts import Alert, AlertList
-from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest, Role
+from bedside_cloud.contracts.identity import LOGIN, LOGOUT, LoginAnswer, LoginRequest, LogoutRequest, Role
+from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.readings import LatestAnswer, TrendAnswer, UnassignedAnswer, WaveformsAnswer
 from bedside_cloud.contracts.registry import HubList, PatientList
 from bedside_cloud.database.times import utc_now_ms
 from bedside_cloud.gateway.care import ForbiddenError
-from bedside_cloud.gateway.parts import PartsHere, ViewerHere
+from bedside_cloud.gateway.parts import Parts, PartsHere, ViewerHere
 from bedside_cloud.gateway.viewers import Viewer
 from bedside_profiles.readings import Metric
 from bedside_profiles.waveforms import Signal
@@ -46,6 +47,20 @@ LOGIN_PROBLEMS: dict[int | str, dict[str, object]] = {
 async def login(parts: PartsHere, request: LoginRequest) -> LoginAnswer:
     """A short-lived access token for a name and a password; send it as `Authorization: Bearer`."""
     return await parts.bus.request(LOGIN, request, LoginAnswer)
+
+
+@router.post("/logout", responses={code: PROBLEMS[code] for code in (401, 503)})
+async def logout(parts: PartsHere, viewer: ViewerHere) -> Empty:
+    """End the log-in of the token that is sent; other log-ins of the same person stay."""
+    return await end_login(parts, viewer)
+
+
+async def end_login(parts: Parts, viewer: Viewer) -> Empty:
+    """Have identity end it; BusError when that was not possible."""
+    request = LogoutRequest(
+        person_id=viewer.person_id, login_id=viewer.login_id, expires_at_ms=viewer.expires_at * 1000
+    )
+    return await parts.bus.request(LOGOUT, request, Empty, actor=viewer.name)
 
 
 @router.get("/patients", responses={code: PROBLEMS[code] for code in (401, 503)})

@@ -13,6 +13,7 @@ from bedside_cloud.gateway import api, fleet, pages
 from bedside_cloud.gateway.audit import Audit
 from bedside_cloud.gateway.care import Care, ForbiddenError
 from bedside_cloud.gateway.live import Live
+from bedside_cloud.gateway.logins import Logins
 from bedside_cloud.gateway.parts import Parts, parts_of
 from bedside_cloud.gateway.security import CallNext, guard
 from bedside_cloud.gateway.viewers import NotLoggedInError, Viewers
@@ -20,13 +21,14 @@ from bedside_cloud.gateway.viewers import NotLoggedInError, Viewers
 HERE = Path(__file__).parent
 
 
-def make_app(bus: Bus, audit: Audit, place: PlaceAnswer, *, secure_cookies: bool) -> tuple[FastAPI, Live]:
-    """The application, and what feeds its event streams (start it before serving).
+def make_app(bus: Bus, audit: Audit, place: PlaceAnswer, *, secure_cookies: bool) -> tuple[FastAPI, Live, Logins]:
+    """The application, what feeds its event streams, and what ends log-ins (start both before serving).
 
     `place` is what technicians are told of where hubs go. `secure_cookies` is False only where the console is served
     without TLS, on loopback.
     """
     live = Live(bus)
+    logins = Logins(bus, live.look_again)
     app = FastAPI(
         title="Bedside",
         version="1",
@@ -38,7 +40,7 @@ def make_app(bus: Bus, audit: Audit, place: PlaceAnswer, *, secure_cookies: bool
     app.state.parts = Parts(
         bus=bus,
         care=Care(bus),
-        viewers=Viewers(bus),
+        viewers=Viewers(bus, logins),
         live=live,
         audit=audit,
         secure_cookies=secure_cookies,
@@ -55,7 +57,7 @@ def make_app(bus: Bus, audit: Audit, place: PlaceAnswer, *, secure_cookies: bool
     app.add_exception_handler(ForbiddenError, forbidden)
     app.add_exception_handler(UnansweredError, unanswered)
     app.add_exception_handler(RefusedError, refused)
-    return app, live
+    return app, live, logins
 
 
 async def audited(request: Request, call_next: CallNext) -> Response:

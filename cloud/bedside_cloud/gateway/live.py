@@ -88,6 +88,11 @@ class Live:
         for screen in self._screens:
             screen.offer(kind, {})
 
+    def look_again(self) -> None:
+        """Wake every screen: some log-in ended."""
+        for screen in self._screens:
+            screen.offer("beat", {"now_ms": utc_now_ms()})
+
     async def _on_alert(self, _subject: str, body: bytes) -> None:
         alert = Alert.model_validate_json(body)
         data: dict[str, object] = {

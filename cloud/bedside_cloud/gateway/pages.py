@@ -1,6 +1,7 @@
 """The console's pages: server-rendered, readable without script, kept live by a little of it."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,12 @@ from markupsafe import Markup
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts.identity import LOGIN, LoginAnswer, LoginRequest
 from bedside_cloud.database.times import utc_now_ms
-from bedside_cloud.gateway.api import technical
+from bedside_cloud.gateway.api import end_login, technical
 from bedside_cloud.gateway.care import Care, InCare
-from bedside_cloud.gateway.parts import COOKIE, PartsHere, ViewerHere
+from bedside_cloud.gateway.parts import COOKIE, PartsHere, ViewerHere, viewer_of
 from bedside_cloud.gateway.plots import SPANS_MS, USUAL_SPAN, alert_plot, trend_plots
 from bedside_cloud.gateway.screens import stream
-from bedside_cloud.gateway.viewers import Viewer
+from bedside_cloud.gateway.viewers import NotLoggedInError, Viewer
 from bedside_cloud.gateway.waveform_strip import strip
 from bedside_cloud.gateway.wording import ago, alarm_name, birth, clock, duration, moment, patience, quantity
 from bedside_cloud.gateway.worklist import worklist
@@ -80,8 +81,10 @@ async def log_in(
 
 
 @router.post("/logout")
-async def log_out() -> Response:
-    """End the session in this browser."""
+async def log_out(request: Request, parts: PartsHere) -> Response:
+    """End the log-in, here and for whoever copied its cookie. While identity is away nothing ends: 503."""
+    with contextlib.suppress(NotLoggedInError):
+        await end_login(parts, await viewer_of(request))
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(COOKIE)
     return response

@@ -52,11 +52,16 @@ class Server(uvicorn.Server):
 async def main(settings: ServiceSettings) -> None:
     """Serve until cancelled."""
     async with Database.open(settings.database, ()) as database, Bus.open(settings.bus) as bus:
-        app, live = make_app(bus, Audit(database), _place(settings), secure_cookies=False)
+        app, live, logins = make_app(bus, Audit(database), _place(settings), secure_cookies=False)
         await live.start()
+        await logins.start()
         console = Server(_config(app, LOOPBACK, settings.ports.gateway))
         enrolment = Server(_enrolment_config(make_est(bus), settings))
-        await _serve(console, enrolment)
+        turns = asyncio.create_task(logins.run())
+        try:
+            await _serve(console, enrolment)
+        finally:
+            turns.cancel()
 
 
 def _place(settings: ServiceSettings) -> PlaceAnswer:

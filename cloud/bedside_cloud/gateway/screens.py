@@ -12,12 +12,12 @@ RENEW_SECONDS = 30.0
 
 
 async def stream(parts: Parts, viewer: Viewer) -> AsyncIterator[str]:
-    """Events until the browser leaves or the session ends."""
+    """Events until the browser leaves or the log-in ends, by its time or before."""
     patient_ids = await _renewed(parts, viewer, frozenset())
     renewed_at = time.monotonic()
     with parts.live.screen(patient_ids) as screen:
         async for event in screen.stream():
-            if time.time() >= viewer.expires_at:
+            if parts.viewers.is_over(viewer):
                 yield "event: expired\ndata: {}\n\n"
                 return
             if time.monotonic() - renewed_at > RENEW_SECONDS:

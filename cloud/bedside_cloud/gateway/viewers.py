@@ -12,6 +12,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.contracts.identity import AUDIENCE, CLINICAL_ROLES, ISSUER, KEYS, Role, SigningKeys
 from bedside_cloud.contracts.message import Empty
+from bedside_cloud.gateway.logins import Logins
 
 KEYS_KEPT_SECONDS = 300
 """After this long the keys are fetched anew, so that a withdrawn signing key stops working."""
@@ -23,6 +24,9 @@ CLAIMS = JWTClaimsRegistry(
     exp={"essential": True},
     role={"essential": True},
     name={"essential": True},
+    iat={"essential": True},
+    jti={"essential": True},
+    series={"essential": True},
 )
 
 
@@ -49,6 +53,9 @@ class Viewer:
     name: str
     role: Role
     expires_at: int
+    login_id: str = ""
+    series: int = 0
+    issued_at: int = 0
     reads: set[Read] = field(default_factory=set, compare=False, repr=False)
 
     def shown(self, what: str, *patient_ids: str) -> None:
@@ -64,8 +71,9 @@ class Viewer:
 class Viewers:
     """Checks tokens; keeps identity's keys for a while."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, logins: Logins) -> None:
         self._bus = bus
+        self._logins = logins
         self._keys: KeySet | None = None
         self._fetched_at = 0.0
 
@@ -74,13 +82,31 @@ class Viewers:
         if not token:
             raise NotLoggedInError
         keys = await self._current_keys()
+        await self._logins.heard()
         try:
             decoded = jwt.decode(token, keys, algorithms=["ES256"])
             CLAIMS.validate(decoded.claims)
             claims = decoded.claims
-            return Viewer(claims["sub"], claims["name"], Role(claims["role"]), int(claims["exp"]))
-        except (JoseError, ValueError) as cause:
+            viewer = Viewer(
+                claims["sub"],
+                claims["name"],
+                Role(claims["role"]),
+                int(claims["exp"]),
+                claims["jti"],
+                int(claims["series"]),
+                int(claims["iat"]),
+            )
+        except (JoseError, ValueError, TypeError) as cause:
             raise NotLoggedInError from cause
+        if self.is_over(viewer):
+            raise NotLoggedInError
+        return viewer
+
+    def is_over(self, viewer: Viewer) -> bool:
+        """Whether the viewer's log-in has ended since, by its time or before."""
+        return time.time() >= viewer.expires_at or self._logins.is_ended(
+            viewer.person_id, viewer.login_id, viewer.series, viewer.issued_at
+        )
 
     async def _current_keys(self) -> KeySet:
         if self._keys is None or time.monotonic() - self._fetched_at > KEYS_KEPT_SECONDS:

@@ -1,6 +1,5 @@
-"""What identity answers beside enrolment: log-in, keys, and what a tech asks for."""
+"""What identity answers of hubs, beside enrolment: claims, who is let in, incidents."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -9,12 +8,7 @@ from typing import Any
 from bedside_cloud.bus.actor import present_actor
 from bedside_cloud.bus.connection import Endpoint
 from bedside_cloud.bus.errors import RefusedError
-from bedside_cloud.contracts import identity, identity_administration
-from bedside_cloud.contracts.identity import (
-    LoginAnswer,
-    LoginRequest,
-    SigningKeys,
-)
+from bedside_cloud.contracts import identity_administration
 from bedside_cloud.contracts.identity_administration import (
     MAY_BECOME,
     Access,
@@ -29,25 +23,18 @@ from bedside_cloud.contracts.identity_administration import (
     IncidentList,
     IncidentReport,
     IncidentRequest,
-    PeopleAnswer,
-    PersonAnswer,
-    PersonRequest,
 )
 from bedside_cloud.contracts.message import Empty
 from bedside_cloud.database.pool import Database
-from bedside_cloud.identity import access, passwords, store
+from bedside_cloud.identity import access, store
 from bedside_cloud.identity.claims import claim_sha256, new_claim
 from bedside_cloud.identity.enrolment import checked_hub_id
-from bedside_cloud.identity.tokens import LIFE_SECONDS, Tokens
 
 LOG = logging.getLogger(__name__)
 
 LONGEST_CLAIM_SECONDS = 90 * 86_400
 """Labels are printed when a box of hubs is packed, and used when a patient needs one."""
-LONGEST_NAME = 64
 LONGEST_REASON = 200
-
-"""In the record of deeds: whoever holds the state directory."""
 
 
 class Endpoints:
@@ -57,25 +44,17 @@ class Endpoints:
     def __init__(
         self,
         database: Database,
-        tokens: Tokens,
         clock: Callable[[], datetime],
         changed: Callable[[IdentityChanged], Awaitable[bool]],
     ) -> None:
         self._database = database
-        self._tokens = tokens
         self._clock = clock
         self._changed = changed
-        # Two at once fill this machine's cores and 128 MiB; more would let a flood of log-ins starve the callout.
-        self._hashing = asyncio.Semaphore(2)
 
     def table(self) -> tuple[Endpoint[Any, Any], ...]:
         """Every endpoint of the service."""
         return (
-            Endpoint(identity.LOGIN, LoginRequest, self.login),
-            Endpoint(identity.KEYS, Empty, self.keys),
             Endpoint(identity_administration.CLAIM_CREATE, ClaimRequest, self.create_claim),
-            Endpoint(identity_administration.PERSON_ADD, PersonRequest, self.add_person),
-            Endpoint(identity_administration.PEOPLE, Empty, self.people),
             Endpoint(identity_administration.HUB_ACCESS, Empty, self.hubs),
             Endpoint(identity_administration.HUB_ACCESS_SET, HubAccessRequest, self.set_access),
             Endpoint(identity_administration.HUB_WIPED, HubWiped, self.wiped),
@@ -95,46 +74,6 @@ class Endpoints:
             await store.insert_claim(connection, sha256, hub_id, request.hub_serial, now, expires_at)
             await store.add_deed(connection, present_actor(), "claim_made", hub_id, sha256.hex()[:16])
         return ClaimAnswer(hub_id=hub_id, claim=claim, expires_at_ms=round(expires_at.timestamp() * 1000))
-
-    async def login(self, request: LoginRequest) -> LoginAnswer:
-        now = self._clock()
-        # PostgreSQL takes no NUL: such a name is nobody's, and not an error of ours.
-        name = request.name[:LONGEST_NAME].replace("\0", "\N{REPLACEMENT CHARACTER}")
-        async with self._database.transaction() as connection:
-            failed = await store.failed_logins(connection, name)
-            person = await store.person_by_name(connection, name)
-        if failed and now < failed[1] + timedelta(seconds=passwords.pause_seconds(failed[0])):
-            raise RefusedError(429, "Too many wrong passwords. Try again later.")
-        hashed = person[2] if person else passwords.NOBODYS_HASH
-        async with self._hashing:
-            right = await asyncio.to_thread(passwords.is_right, hashed, request.password)
-        async with self._database.transaction() as connection:
-            if person is None or not right:
-                await store.count_failed_login(connection, name, now)
-            elif failed:
-                await store.forget_failed_logins(connection, name)
-        if person is None or not right:
-            raise RefusedError(401, "The name or the password is wrong.")
-        person_id, role, _ = person
-        token = self._tokens.issue(person_id, name, role, now)
-        return LoginAnswer(access_token=token, expires_in_seconds=LIFE_SECONDS)
-
-    async def keys(self, _request: Empty) -> SigningKeys:
-        return SigningKeys(jwks=self._tokens.key_set())
-
-    async def add_person(self, request: PersonRequest) -> PersonAnswer:
-        if not 1 <= len(request.name) <= LONGEST_NAME or request.name != request.name.strip():
-            raise RefusedError(400, f"A name has 1 to {LONGEST_NAME} signs and no blank at its ends.")
-        if len(request.password) < passwords.SHORTEST:
-            raise RefusedError(400, f"A password has at least {passwords.SHORTEST} signs.")
-        async with self._hashing:
-            hashed = await asyncio.to_thread(passwords.password_hash, request.password)
-        async with self._database.transaction() as connection:
-            return await store.put_person(connection, request.name, request.role, hashed, self._clock())
-
-    async def people(self, _request: Empty) -> PeopleAnswer:
-        async with self._database.transaction() as connection:
-            return PeopleAnswer(people=await store.people(connection))
 
     async def hubs(self, _request: Empty) -> HubAccessList:
         async with self._database.transaction() as connection:

@@ -127,28 +127,5 @@ SELECT (SELECT version FROM access_version), hub_id, access, refuse_issued_befor
 SELECT version, hubs.access, hubs.refuse_issued_before, hubs.adopted_issued_at
 FROM access_version LEFT JOIN hubs ON hubs.hub_id = %(hub_id)s
 
--- name: put_person
-INSERT INTO people (name, role, password_hash, changed_at)
-VALUES (%(name)s, %(role)s, %(password_hash)s, %(now)s)
-ON CONFLICT (name) DO UPDATE
-SET role = excluded.role, password_hash = excluded.password_hash, changed_at = excluded.changed_at
-RETURNING person_id::text, xmax = 0
-
--- name: people
-SELECT person_id::text, name, role FROM people ORDER BY name
-
--- name: person_by_name
-SELECT person_id::text, role, password_hash FROM people WHERE name = %(name)s
-
--- name: failed_logins
-SELECT failures, last_at FROM failed_logins WHERE name = %(name)s
-
--- name: count_failed_login
-INSERT INTO failed_logins (name, failures, last_at) VALUES (%(name)s, 1, %(now)s)
-ON CONFLICT (name) DO UPDATE SET failures = failed_logins.failures + 1, last_at = excluded.last_at
-
--- name: forget_failed_logins
-DELETE FROM failed_logins WHERE name = %(name)s
-
 -- name: count_oversized
 UPDATE hubs SET oversized = oversized + 1 WHERE hub_id = %(hub_id)s

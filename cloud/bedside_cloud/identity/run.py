@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import BusError
+from bedside_cloud.contracts.identity import LOGINS_CHANGED, EndedLogins
 from bedside_cloud.contracts.identity_administration import CHANGED, HUB_ENROLLED, HubEnrolled, IdentityChanged
+from bedside_cloud.contracts.message import Message
 from bedside_cloud.database.pool import Database, unavailable
 from bedside_cloud.engines.certificates.authority import derived_key
 from bedside_cloud.identity import store
@@ -16,6 +18,7 @@ from bedside_cloud.identity.connections import DISCONNECTS, Connections, oversiz
 from bedside_cloud.identity.doorkeeper import Doorkeeper, note
 from bedside_cloud.identity.endpoints import Endpoints
 from bedside_cloud.identity.enrolment import Enrolment
+from bedside_cloud.identity.people import People
 from bedside_cloud.identity.snapshot import HubEntry, Snapshot, Snapshots
 from bedside_cloud.identity.tokens import Tokens
 from bedside_cloud.readiness import announce_ready
@@ -86,13 +89,22 @@ async def main(settings: ServiceSettings) -> None:
 
             async def changed(change: IdentityChanged) -> bool:
                 await snapshots.refresh_hub(change.hub_id)
+                return await everywhere(CHANGED, change)
+
+            async def ended(news: EndedLogins) -> bool:
+                return await everywhere(LOGINS_CHANGED, news)
+
+            async def everywhere(subject: str, news: Message) -> bool:
                 try:
-                    replicas = await connections.listeners(CHANGED)
+                    listeners = await connections.listeners(subject)
                 except BusError as cause:
-                    LOG.warning("replicas_not_counted cause=%s", cause)
+                    LOG.warning("listeners_not_counted cause=%s", cause)
+                    await bus.publish(subject, news)
                     return False
-                return replicas == await bus.confirmed_by(
-                    CHANGED, change, most=replicas, timeout_seconds=CONFIRM_SECONDS
+                if not listeners:
+                    return True
+                return listeners == await bus.confirmed_by(
+                    subject, news, most=listeners, timeout_seconds=CONFIRM_SECONDS
                 )
 
             async def enrolled(hub_id: str) -> None:
@@ -114,8 +126,9 @@ async def main(settings: ServiceSettings) -> None:
             issuing, earlier = settings.certificates.issuing(passphrase), settings.certificates.earlier(passphrase)
             tokens = Tokens(derived_key(settings.secrets["identity.tokens"].reveal()))
             enrolment = Enrolment(database, issuing, earlier, settings.certificates.root(), utc_now, changed, enrolled)
-            endpoints = Endpoints(database, tokens, utc_now, changed)
-            await bus.serve((*enrolment.table(), *endpoints.table()))
+            endpoints = Endpoints(database, utc_now, changed)
+            people = People(database, tokens, utc_now, ended)
+            await bus.serve((*enrolment.table(), *people.table(), *endpoints.table()))
             announce_ready()
             await _keep_fresh(snapshots, hinted)
 

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bedside_cloud.contracts.identity import Role
 from bedside_cloud.contracts.identity_administration import (
     Access,
     HubAccessEntry,
     Incident,
     IncidentKind,
-    PersonAnswer,
 )
 from bedside_cloud.database.pool import Connection, fetch_all
 from bedside_cloud.database.queries import Queries
@@ -243,39 +241,3 @@ async def snapshot_of_hub(connection: Connection, hub_id: str) -> tuple[int, Hub
     """The version, and how one hub is let in now; None for one that never enrolled."""
     ((version, access, before, adopted),) = await fetch_all(connection, SQL["snapshot_of_hub"], {"hub_id": hub_id})
     return version, None if access is None else HubEntry(Access(access), before, adopted)
-
-
-async def put_person(connection: Connection, name: str, role: Role, hashed: str, now: datetime) -> PersonAnswer:
-    """Add a person, or give a known one this role and password."""
-    parameters = {"name": name, "role": role.value, "password_hash": hashed, "now": now}
-    ((person_id, created),) = await fetch_all(connection, SQL["put_person"], parameters)
-    await connection.execute(SQL["forget_failed_logins"], {"name": name})
-    return PersonAnswer(person_id=person_id, name=name, role=role, created=created)
-
-
-async def people(connection: Connection) -> tuple[PersonAnswer, ...]:
-    """Everybody who can log in."""
-    rows = await fetch_all(connection, SQL["people"], {})
-    return tuple(PersonAnswer(person_id=person_id, name=name, role=role) for person_id, name, role in rows)
-
-
-async def person_by_name(connection: Connection, name: str) -> tuple[str, Role, str] | None:
-    """Id, role and password hash."""
-    rows = await fetch_all(connection, SQL["person_by_name"], {"name": name})
-    return (rows[0][0], Role(rows[0][1]), rows[0][2]) if rows else None
-
-
-async def failed_logins(connection: Connection, name: str) -> tuple[int, datetime] | None:
-    """How often in a row, and when last."""
-    rows = await fetch_all(connection, SQL["failed_logins"], {"name": name})
-    return (rows[0][0], rows[0][1]) if rows else None
-
-
-async def count_failed_login(connection: Connection, name: str, now: datetime) -> None:
-    """One more in a row."""
-    await connection.execute(SQL["count_failed_login"], {"name": name, "now": now})
-
-
-async def forget_failed_logins(connection: Connection, name: str) -> None:
-    """The right password came."""
-    await connection.execute(SQL["forget_failed_logins"], {"name": name})

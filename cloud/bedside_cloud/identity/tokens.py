@@ -1,6 +1,7 @@
 """Access tokens for people: ES256 JWTs and the key set that checks them. The only importer of joserfc in identity."""
 
 import json
+import uuid
 from datetime import datetime
 
 from joserfc import jwt
@@ -10,7 +11,8 @@ from bedside_cloud.contracts.identity import AUDIENCE, ISSUER, Role
 from bedside_cloud.engines.certificates.authority import PrivateKey, key_pem
 
 LIFE_SECONDS = 8 * 3600
-"""One shift: there is no refresh yet, and a nurse must not lose the screen in the middle of one."""
+"""One shift: there is no refresh yet, and a nurse must not lose the screen in the middle of one. It can be
+taken back before."""
 
 
 class Tokens:
@@ -20,8 +22,8 @@ class Tokens:
         self._key = ECKey.import_key(key_pem(key), {"use": "sig", "alg": "ES256"})
         self._key.ensure_kid()
 
-    def issue(self, person_id: str, name: str, role: Role, now: datetime) -> str:
-        """A token for one person."""
+    def issue(self, person_id: str, name: str, role: Role, now: datetime, series: int = 0) -> str:
+        """A token for one log-in of one person, in the series that the database had when the password was read."""
         issued_at = int(now.timestamp())
         claims = {
             "iss": ISSUER,
@@ -31,6 +33,8 @@ class Tokens:
             "role": role.value,
             "iat": issued_at,
             "exp": issued_at + LIFE_SECONDS,
+            "jti": str(uuid.uuid4()),
+            "series": series,
         }
         return jwt.encode({"alg": "ES256", "kid": self._key.kid}, claims, self._key)
 

@@ -13,6 +13,10 @@ from bedside_cloud.contracts.identity import Role
 from bedside_cloud.contracts.identity_administration import (
     PEOPLE,
     PERSON_ADD,
+    PERSON_DISABLE,
+    PERSON_ENABLE,
+    PERSON_LOG_OUT,
+    NamedPerson,
     PeopleAnswer,
     PersonAnswer,
     PersonRequest,
@@ -52,6 +56,8 @@ from bedside_profiles.rules.rates import RateRule
 from bedside_profiles.rules.technical import TechnicalRule
 from bedside_profiles.rules.thresholds import ThresholdRule
 
+PersonNameArgument = Annotated[str, typer.Argument(help="The name that they log in with.")]
+
 person = typer.Typer(help="People who log in.", no_args_is_help=True)
 patient = typer.Typer(help="Patients and their episodes of care.", no_args_is_help=True)
 plan = typer.Typer(help="Limits that hubs and cloud watch.", no_args_is_help=True)
@@ -83,7 +89,11 @@ def person_add(
     if json:
         as_json(answer)
     else:
-        say(f"{answer.name} ({answer.role.value}) {'added' if answer.created else 'changed'}.")
+        how = "added" if answer.created else "changed; their log-ins have ended"
+        say(f"{answer.name} ({answer.role.value}) {how}.")
+        if answer.disabled:
+            say(f"They are still disabled: bedside-cloud person enable {answer.name}")
+        _warn_if_not_everywhere(answer)
 
 
 @person.command("list")
@@ -96,7 +106,48 @@ def person_list(state: StateOption = DEFAULT_STATE, json: JsonOption = False) ->
     if json:
         as_json(people)
     else:
-        table(("name", "role", "id"), ((one.name, one.role.value, one.person_id) for one in people.people), "Nobody.")
+        rows = [(one.name, one.role.value, "disabled" if one.disabled else "–", one.person_id) for one in people.people]
+        table(("name", "role", "log-in", "id"), rows, "Nobody.")
+
+
+@person.command("log-out")
+def person_log_out(name: PersonNameArgument, state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+    """End all log-ins of a person at once, in the console and on other computers.
+
+    Example: bedside-cloud person log-out nurse.one
+    """
+    _ended(ask(state, PERSON_LOG_OUT, NamedPerson(name=name), PersonAnswer), "{} is logged out.", json=json)
+
+
+@person.command("disable")
+def person_disable(name: PersonNameArgument, state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+    """Let a person in no more; all their log-ins end at once.
+
+    Example: bedside-cloud person disable nurse.one
+    """
+    _ended(ask(state, PERSON_DISABLE, NamedPerson(name=name), PersonAnswer), "{} is disabled.", json=json)
+
+
+@person.command("enable")
+def person_enable(name: PersonNameArgument, state: StateOption = DEFAULT_STATE, json: JsonOption = False) -> None:
+    """Let a person log in again.
+
+    Example: bedside-cloud person enable nurse.one
+    """
+    _ended(ask(state, PERSON_ENABLE, NamedPerson(name=name), PersonAnswer), "{} may log in again.", json=json)
+
+
+def _ended(answer: PersonAnswer, sentence: str, *, json: bool) -> None:
+    if json:
+        as_json(answer)
+        return
+    say(sentence.format(answer.name))
+    _warn_if_not_everywhere(answer)
+
+
+def _warn_if_not_everywhere(answer: PersonAnswer) -> None:
+    if not answer.everywhere:
+        say("Not every gateway has confirmed it. One that was cut off does so seconds after it is back.")
 
 
 @patient.command("add")

@@ -9,11 +9,12 @@ import typer
 
 from bedside_cloud.contracts.fleet_api import PLACE, PlaceAnswer
 from bedside_cloud.contracts.identity import LoginAnswer, LoginRequest
-from bedside_cloud.contracts.message import Message
+from bedside_cloud.contracts.message import Empty, Message
 from bedside_cloud.errors import OperatorError
 from bedside_cloud.operator_tools.options import JsonOption
 from bedside_cloud.operator_tools.printing import as_json, say, utc
 from bedside_cloud.operator_tools.session import (
+    LoginOverError,
     Session,
     checked_server,
     fetched,
@@ -56,11 +57,26 @@ def login(
 
 
 def logout() -> None:
-    """Forget the log-in on this computer.
+    """End the log-in at the gateway, and forget it on this computer.
 
     Example: bedside-cloud logout
     """
-    say("Logged out." if forget_session() else "Nobody was logged in.")
+    try:
+        session = kept_session()
+    finally:
+        forgotten = forget_session()
+    if session is not None and session.expires_at > time.time():
+        try:
+            fetched(session, "POST", "/logout", None, Empty)
+        except LoginOverError:
+            pass
+        except OperatorError as error:
+            raise OperatorError(
+                "The log-in is forgotten here, and still good at the server.",
+                f"{error.happened} {error.why}".rstrip(),
+                f"Have it ended on the cloud's own machine: bedside-cloud person log-out {session.name}",
+            ) from error
+    say("Logged out." if forgotten else "Nobody was logged in.")
 
 
 def whoami(json: JsonOption = False) -> None:

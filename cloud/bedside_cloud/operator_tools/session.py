@@ -21,6 +21,10 @@ PATIENCE_SECONDS = 20.0
 AGAIN = "Log in again: bedside-cloud login --server {server} --name {name}"
 
 
+class LoginOverError(OperatorError):
+    """The server takes the token no more: it was ended, or is too old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """`server` is an origin; `ca_file` verifies it, empty: the system's trust; `expires_at` in seconds since 1970."""
@@ -113,7 +117,7 @@ def fetched(session: Session, method: str, path: str, body: Message | None, answ
             "Check the address and the network; --ca names the certificate that signed the server's.",
         ) from cause
     if reply.status_code == httpx.codes.UNAUTHORIZED and session.token:
-        raise OperatorError("The log-in does not hold any more.", "", _again(session))
+        raise LoginOverError("The log-in does not hold any more.", "", _again(session))
     if reply.status_code == httpx.codes.NOT_FOUND and _reason(reply.text, 404) == NO_ADDRESS:
         raise OperatorError(
             "That can be done on the cloud's own machine alone.",

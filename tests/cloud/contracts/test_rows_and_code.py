@@ -11,6 +11,7 @@ from bedside_cloud.alerting.endpoints import Endpoints as Alerting
 from bedside_cloud.contracts.service_map import SERVICES, ServiceEntry
 from bedside_cloud.identity.endpoints import Endpoints as Identity
 from bedside_cloud.identity.enrolment import Enrolment
+from bedside_cloud.identity.people import People
 from bedside_cloud.ingest.endpoints import Endpoints as Ingest
 from bedside_cloud.ingest.quarantine import Quarantine
 from bedside_cloud.registry.commands import Commands
@@ -29,6 +30,7 @@ Serving = type[
     | Enrolment
     | Identity
     | Ingest
+    | People
     | Quarantine
     | Registry
     | PatientFiles
@@ -38,7 +40,7 @@ Serving = type[
 ]
 SERVING: dict[str, tuple[Serving, ...]] = {
     "alerting": (Alerting,),
-    "identity": (Enrolment, Identity),
+    "identity": (Enrolment, Identity, People),
     "ingest": (Ingest, Quarantine),
     "registry": (Commands, PatientFiles, Registry, Releases, Retirements, Rollouts),
 }

@@ -31,7 +31,7 @@ from bedside_profiles.waveforms import Signal
 SIGNS = (*PLANTED, f"{PLANTED_VALUE:.0f}", str(PLANTED_SAMPLE), ALERT_OF[MINE], ALERT_OF[OTHERS])
 """What must not be in an answer to somebody who may not see it."""
 
-LOGIN_PATHS = {"/login", "/logout", "/api/v1/login"}
+LOGIN_PATHS = {"/login", "/logout", "/api/v1/login", "/api/v1/logout"}
 SHOWS: dict[str, set[str]] = {
     "/": {"overview", "trend"},
     "/fragments/worklist": {"overview", "trend"},
