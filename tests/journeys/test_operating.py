@@ -120,7 +120,8 @@ async def test_a_version_is_signed_offered_and_goes_no_further_than_the_first_hu
         whole = await client.get(f"/updates/{known['sha256']}")
         rest = await client.get(f"/updates/{known['sha256']}", headers={"range": "bytes=200000-"})
         nothing = await client.get(f"/updates/{'0' * 64}")
-    assert (whole.status_code, rest.status_code, nothing.status_code) == (200, 206, 404)
+        beyond = await client.get(f"/updates/{known['sha256']}", headers={"range": "bytes=9999999-"})
+    assert [one.status_code for one in (whole, rest, nothing, beyond)] == [200, 206, 404, 416]
     assert whole.content == bundle.read_bytes()
     assert rest.content == whole.content[200_000:]
 

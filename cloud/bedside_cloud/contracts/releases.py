@@ -115,13 +115,15 @@ class RolloutRequest(Message):
 
 
 class Standing(StrEnum):
-    """How a hub of a rollout stands: `silent` ones did not answer in time, `works` means online with that version."""
+    """How a hub of a rollout stands: `silent` ones did not answer in time, `works` means online with that version, and
+    `took`, in a rollout that is over, that it did take the version: what it runs by now is another matter."""
 
     WAITS = "waits"
     GIVEN = "given"
     WORKS = "works"
     FAILED = "failed"
     SILENT = "silent"
+    TOOK = "took"
 
 
 class Rollout(Message):

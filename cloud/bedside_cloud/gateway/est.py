@@ -132,6 +132,9 @@ def make_est(bus: Bus) -> FastAPI:
             return refused(refusal)
         except UnansweredError:
             return unavailable()
+        if at >= first.size_bytes:
+            whole = {"Content-Range": f"bytes */{first.size_bytes}"}
+            return PlainTextResponse("The bundle ends before that byte.", status_code=416, headers=whole)
 
         async def content() -> AsyncIterator[bytes]:
             part, done = base64.b64decode(first.content_base64), at

@@ -37,6 +37,7 @@ WORDS = {
     Standing.WORKS: "works",
     Standing.FAILED: "failed",
     Standing.SILENT: "did not answer in time",
+    Standing.TOOK: "took it",
 }
 
 

@@ -21,6 +21,7 @@ from bedside_cloud.contracts.releases import (
     RolloutRequest,
     RolloutSheet,
     RolloutState,
+    Standing,
 )
 from bedside_cloud.database.pool import Connection, Database, fetch_all
 from bedside_cloud.database.times import to_ms
@@ -102,6 +103,7 @@ class Rollouts:
         async with self._database.transaction() as connection:
             rollout = await _one(connection, request.rollout_id)
             members = await self._members(connection, rollout.rollout_id)
+        is_over = rollout.ended_at_ms is not None
         return RolloutSheet(
             rollout=rollout,
             hubs=tuple(
@@ -109,7 +111,9 @@ class Rollouts:
                     RolloutHub(
                         hub_id=one.hub_id,
                         stage=one.stage,
-                        standing=standing(one, rollout.version, now),
+                        standing=Standing.TOOK
+                        if is_over and one.outcome == "applied"
+                        else standing(one, rollout.version, now),
                         agent_version=one.agent_version,
                         reason=one.reason,
                     )

@@ -186,10 +186,12 @@ async def test_hubs_are_told_stage_by_stage_with_what_was_signed(fleet: Fleet) -
     assert set(fleet.told) == {first}, "nobody else before the first has answered"
     await fleet.answer(first)
     assert await fleet.until_told(4) == set(HUBS)
+    shown = {one.hub_id: one.standing for one in (await fleet.sheet()).hubs}
+    assert shown == {hub_id: Standing.WORKS if hub_id == first else Standing.GIVEN for hub_id in HUBS}
     for hub_id in set(HUBS) - {first}:
         await fleet.answer(hub_id)
     done = await fleet.until(RolloutState.DONE)
-    assert {one.standing for one in done.hubs} == {Standing.WORKS}
+    assert {one.standing for one in done.hubs} == {Standing.TOOK}
     deeds = fleet.deeds()
     assert deeds.count(("registry", "command_update")) == 4
     assert ("operator", "rollout_started") in deeds
