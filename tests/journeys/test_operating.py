@@ -23,6 +23,8 @@ from tests.support.truth import differences, drained, emitted, stored
 from bedside_agent.opening import IDENTITY
 from bedside_agent.uplink.identity import Identity
 from bedside_cloud.contracts.service_map import SERVICES
+from bedside_cloud.engines.certificates.release_key import release_signer
+from bedside_cloud.operator_tools import bundles
 from bedside_cloud.supervisor.state import State
 from bedside_sim.household import HUB_ID
 
@@ -137,6 +139,16 @@ async def test_a_version_is_signed_offered_and_goes_no_further_than_the_first_hu
     await fleet("version", "remove", "9.9.0")
 
 
+def signed_bundle(folder: Path) -> Path:
+    """A version that is larger than what the gateway takes in one request."""
+    wheel, bundle = folder / "bedside-9.9.1-py3-none-any.whl", folder / "bedside-9.9.1.tar"
+    wheel.write_bytes(bytes(range(256)) * 1200)
+    bundles.new_key(folder / "release.key", b"a passphrase")
+    bundles.pack(wheel, ROOT / "systemd", None, bundle)
+    bundles.sign(bundle, release_signer(folder / "release.key", b"a passphrase"), may_be_older=False)
+    return bundle
+
+
 async def test_a_technician_works_from_elsewhere_and_is_named(household: RunningHousehold, tmp_path: Path) -> None:
     laptop = Laptop(tmp_path)
     gateway = urlsplit(household.url).port
@@ -168,6 +180,9 @@ async def test_a_technician_works_from_elsewhere_and_is_named(household: Running
         )
         assert "no hub nobody" in await laptop.refused("fleet", "command", "give", "nobody", "restart")
         assert "own machine alone" in await laptop.refused("patient", "list")
+        bundle = signed_bundle(tmp_path)
+        assert "Version 9.9.1 is there" in await laptop.done("fleet", "version", "add", str(bundle))
+        await laptop.done("fleet", "version", "remove", "9.9.1")
 
         deeds = await asyncio.to_thread(bedside_cloud, "audit", "deeds", "--json", state=household.cloud_state)
         by_tech = {

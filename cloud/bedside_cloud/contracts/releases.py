@@ -34,8 +34,8 @@ ROLLOUT_SHOW = "registry.rollouts.show"
 ROLLOUT_SET = "registry.rollouts.set"
 """`RolloutChange` → `Rollout`; refused with 409 when it is over."""
 
-PART_BYTES = 96 * 1024
-"""Of a bundle in one message."""
+PART_BYTES = 36 * 1024
+"""Of a bundle in one message: with all around it, it stays below what the gateway takes in one request."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -75,7 +75,7 @@ class PartRequest(Message):
 
     sha256: Sha256
     at_byte: Annotated[int, Field(ge=0, le=2**31)]
-    content_base64: Annotated[str, Field(max_length=PART_BYTES * 4 // 3 + 4)]
+    content_base64: Annotated[str, Field(max_length=PART_BYTES * 4 // 3, pattern="^[A-Za-z0-9+/]*={0,2}$")]
 
 
 class BytesRequest(Message):

@@ -78,6 +78,7 @@ FLEET_PROBLEMS: dict[int | str, dict[str, object]] = {
     403: {"model": Problem, "description": "For technicians alone."},
     404: {"model": Problem, "description": "There is no such hub, incident or command."},
     409: {"model": Problem, "description": "It cannot be done, and the answer says why."},
+    413: {"description": "The request is too large.", "content": {"text/plain": {}}},
 }
 
 
