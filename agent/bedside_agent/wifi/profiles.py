@@ -85,7 +85,7 @@ def is_saved_network(settings: dict[str, dict[str, Any]]) -> bool:
 
 
 def networks_of(access_points: list[dict[str, Any]]) -> tuple[Network, ...]:
-    """The networks of these access points, strongest first, each once. Networks without a readable name are left out."""
+    """The networks of these access points, strongest first, each once; without those that have no readable name."""
     found: dict[str, Network] = {}
     for one in sorted(access_points, key=lambda point: int(point["Strength"])):
         try:

@@ -18,7 +18,7 @@ AGAIN_MS = 60_000
 class Trouble(StrEnum):
     """Why the chosen network does not work."""
 
-    WRONG_PASSWORD = "wrong_password"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason, and no password
     OUT_OF_RANGE = "out_of_range"
     NO_ADDRESS = "no_address"
     REFUSED = "refused"
