@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bedside_agent.clock import Clock
+from bedside_agent.homepage.address import HTTP_PORT, ports
 from bedside_agent.wifi.bus import AbsentError, BusError
 from bedside_agent.wifi.label import Label
 from bedside_agent.wifi.network_manager import NetworkManager, network_manager
@@ -23,8 +24,8 @@ from bedside_agent.wifi.setting_up import (
     Chose,
     CloseHotspot,
     Event,
-    Looked,
     LookAgain,
+    Looked,
     NotOpened,
     Open,
     Opened,
@@ -39,12 +40,12 @@ from bedside_agent.wifi.setting_up import (
     step,
 )
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+SOON_SECONDS = 0.5
 REST_SECONDS = 30.0
 """Between two questions to a bus or a NetworkManager that is not there."""
 
 ROUTES = Path("/proc/net/route")
-PORT = 80
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Hotspot:
         patience_minutes: int,
         noted: Callable[[str, str], None],
         *,
-        address: tuple[str, int] = (HOTSPOT_ADDRESS, PORT),
+        address: tuple[str, int] = (HOTSPOT_ADDRESS, HTTP_PORT),
         routes: Path = ROUTES,
         manager: Callable[[], AbstractAsyncContextManager[NetworkManager]] = network_manager,
     ) -> None:
@@ -97,6 +98,8 @@ class Hotspot:
                 except BusError as error:
                     self._say_once(error)
                     await asyncio.sleep(LOOK_SECONDS)
+                # The page is closed by now, whatever it was to say.
+                self._events.put_nowait(NotOpened())
         finally:
             await self._leave_nothing()
 
@@ -120,7 +123,7 @@ class Hotspot:
 
     async def _next(self, manager: NetworkManager) -> Event:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(SOON_SECONDS if isinstance(self._state, Answering) else LOOK_SECONDS):
                 return await self._events.get()
         facts = await manager.facts()
         self._said = ""
@@ -131,15 +134,26 @@ class Hotspot:
         try:
             heard = await manager.networks()
             await manager.open_hotspot(self._label())
-            # A web server is memory that a hub with a network does not need.
-            from bedside_agent.wifi.portal import serving
-
-            shown.enter_context(serving(self._address, self._language, self._present, self._choose, self._look_again))
+            self._serve(shown)
         except (BusError, OSError) as error:
             self._say_once(error)
             self._events.put_nowait(NotOpened())
         else:
             self._events.put_nowait(Opened(heard))
+
+    def _serve(self, shown: ExitStack) -> None:
+        # A web server is memory that a hub with a network does not need.
+        from bedside_agent.wifi.portal import serving
+
+        host, wanted = self._address
+        for port in ports(wanted):
+            page = serving((host, port), self._language, self._present, self._choose, self._look_again)
+            try:
+                log.info("wifi.page", extra={"port": shown.enter_context(page)})
+                return
+            except OSError as error:
+                refused = error
+        raise refused
 
     async def _try(self, manager: NetworkManager, choice: Choice) -> None:
         try:

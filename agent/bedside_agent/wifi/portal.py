@@ -13,6 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
+from bedside_agent.homepage.address import port_text
 from bedside_agent.homepage.server import BoundedServer
 from bedside_agent.signals import sentences
 from bedside_agent.wifi.choosing import LONGEST_FORM_BYTES, NO_NETWORK, NotChosenError, chosen
@@ -73,8 +74,7 @@ def serving(
             return parts.path, wanted if wanted in sentences.languages() else language
 
         def _send_to_page(self, wanted: str) -> None:
-            port = self.server.server_address[1]
-            where = f"http://{address[0]}{'' if port == 80 else f':{port}'}/?lang={wanted}"
+            where = f"http://{address[0]}{port_text(port)}/?lang={wanted}"
             content = f'<a href="{html.escape(where)}">{html.escape(where)}</a>'.encode()
             self.send_response(HTTPStatus.SEE_OTHER)
             self.send_header("location", where)
@@ -102,10 +102,11 @@ def serving(
             """What is asked for here may hold what somebody typed."""
 
     with BoundedServer(address, Handler) as server:
+        port = int(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         thread.start()
         try:
-            yield int(server.server_address[1])
+            yield port
         finally:
             server.shutdown()
             thread.join()

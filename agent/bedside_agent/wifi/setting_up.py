@@ -127,7 +127,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class NotOpened:
-    """The hotspot could not be opened."""
+    """The hotspot could not be opened, or nobody knows how it is: all begins anew after a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +186,12 @@ def step(state: State, event: Event, now_ms: int) -> tuple[State, tuple[Action, 
         case Watching(opens_at_ms), Looked(facts):
             if facts.is_online or facts.is_configured:
                 return Settled(), ()
-            if facts.has_wifi and now_ms >= opens_at_ms:
+            # One that is up already was left by an agent that ended without a word: somebody may be on it.
+            if facts.has_wifi and (facts.has_hotspot or now_ms >= opens_at_ms):
                 return Opening(), (OpenHotspot(),)
         case Opening(failure), Opened(networks):
             return Open(networks, failure), ()
-        case Opening(), NotOpened():
+        case Opening() | Open() | Answering() | Trying(), NotOpened():
             return Watching(now_ms + AGAIN_MS), (CloseHotspot(),)
         case Open(), Chose(choice):
             return Answering(choice, now_ms + ANSWER_MS), ()
