@@ -1,1 +1,4 @@
-"""Wi-Fi without a screen: a network of the hub's own that asks for the home's, and the hub's name in the home."""
+"""A hub that nobody gave a network opens one of its own, with a page that asks for the home's.
+
+The agent does not start it yet: what speaks with NetworkManager and Avahi has not been tried against either.
+"""
