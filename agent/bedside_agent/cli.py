@@ -50,7 +50,7 @@ app.add_typer(signals_command.app, name="signals")
 
 @app.command()
 def init(
-    claim: Annotated[str, typer.Option(help="The claim text (bedside:1?…), or its code alone.")],
+    claim: Annotated[str, typer.Option(help="The claim text (bedside:1?…), its code alone, or - for standard input.")],
     est: Annotated[str, typer.Option(help="https address of the enrolment server, with a code alone.")] = "",
     broker: Annotated[str, typer.Option(help="HOST:PORT of the broker, with a code alone.")] = "",
     hub_id: Annotated[str, typer.Option(help="This hub's id, with a code alone.")] = "",
@@ -69,6 +69,8 @@ def init(
 
     bedside-agent init --claim 'bedside:1?est=https://…&broker=…&hub=…&claim=…&ca=…'
     """
+    if claim == "-":
+        claim = sys.stdin.readline().strip()
     wanted = parse_claim(claim) if claim.startswith(SCHEME) else make_claim(est, broker, hub_id, claim, ca_sha256)
     text = settings.first_text(wanted.hub_id, wanted.broker_host, wanted.broker_port, radio, wanted.est_url)
     settings.parse(text)

@@ -1,6 +1,7 @@
 """The commands as a technician types them."""
 
 import contextlib
+import io
 import json
 import sqlite3
 import sys
@@ -15,6 +16,7 @@ from bedside_agent import trust
 from bedside_agent.buffer.database import Database
 from bedside_agent.cli import main
 from bedside_agent.settings import first_text
+from bedside_agent.uplink.claim import parse_claim
 
 CA = certificates.Authority()
 
@@ -80,6 +82,15 @@ def test_a_hub_that_the_restored_cloud_does_not_know_is_enrolled_again_and_keeps
             kept = {name: (state / name).read_bytes() for name in ("hub.toml", "identity/key.pem")}
     assert certificates[0] != certificates[1]
     assert kept == {name: (state / name).read_bytes() for name in kept}
+
+
+def test_a_claim_is_read_from_standard_input(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command's arguments can be read by every user of the machine."""
+    text = f"bedside:1?est=https://localhost:1&broker=localhost:1&hub={HUB}&claim=K7Q2&ca={'ab' * 32}"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{text}\r\n"))
+    code, out, _ = typed("init", "--claim", "-", "--state", str(tmp_path / "state"))
+    assert (code, "its claim is kept until then" in out) == (0, True)
+    assert parse_claim((tmp_path / "state" / "claim").read_text()) == parse_claim(text)
 
 
 def test_init_with_a_code_alone_needs_the_rest(typed: Typed, tmp_path: Path) -> None:
