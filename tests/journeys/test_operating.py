@@ -128,12 +128,12 @@ async def test_a_version_is_signed_offered_and_goes_no_further_than_the_first_hu
     assert rest.content == whole.content[200_000:]
 
     begun = await fleet("rollout", "start", "9.9.0", "--stages", "10,100", "--soak", "10m")
-    assert "1 hubs will be brought to 9.9.0 in 2 stages" in begun
+    assert "Version 9.9.0 goes to 1 of the hubs, in 2 stages." in begun
     async with asyncio.timeout(30):
         while json.loads(await fleet("rollout", "show", "--json"))["rollout"]["state"] != "halted":
             await asyncio.sleep(0.5)
     shown = " ".join((await fleet("rollout", "show")).split())
-    assert "1 of 1 hubs that tried failed" in shown
+    assert "Of 1 that tried, 1 failed" in shown
     assert "not installed by systemd/install" in shown
     assert "halted" in await fleet("rollout", "list")
     await fleet("version", "remove", "9.9.0")

@@ -72,7 +72,7 @@ def start(
     if json:
         as_json(begun)
         return
-    say(f"{begun.hubs} hubs will be brought to {begun.version} in {len(begun.stages)} stages.")
+    say(f"Version {begun.version} goes to {begun.hubs} of the hubs, in {len(begun.stages)} stages.")
     say("Follow it: bedside-cloud fleet rollout show")
 
 

@@ -96,7 +96,7 @@ def next_step(course: Course, members: Sequence[Member], now: datetime) -> Step:
     tried = len(failed) + sum(how is Standing.WORKS for _, how in stands)
     if failed and 100 * len(failed) > course.most_failing_percent * tried:
         named = ", ".join(one.hub_id for one in failed[:5])
-        return Halt(f"{len(failed)} of {tried} hubs that tried failed: {named}")
+        return Halt(f"Of {tried} that tried, {len(failed)} failed: {named}")
     waiting = [one.hub_id for one, how in stands if how is Standing.WAITS]
     if waiting:
         return Give(tuple(waiting))

@@ -45,8 +45,8 @@ class Hub:
         self.looks += 1
         return Opening()
 
-    def get(self, path: str = "/", **more: str) -> httpx.Response:
-        return httpx.get(self.url + path, **more)  # type: ignore[arg-type]
+    def get(self, path: str = "/") -> httpx.Response:
+        return httpx.get(self.url + path)
 
     def join(self, lang: str = "en", **fields: str) -> str:
         content = urlencode(fields)

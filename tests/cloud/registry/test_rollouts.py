@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from tests.support.services import running_service, settings_of
 from bedside_cloud.bus.connection import Bus
 from bedside_cloud.bus.errors import RefusedError
 from bedside_cloud.contracts import releases
-from bedside_cloud.contracts.message import Empty, Message
+from bedside_cloud.contracts.message import Empty
 from bedside_cloud.contracts.releases import (
     PART_BYTES,
     BytesAnswer,
@@ -137,9 +137,9 @@ async def fleet(broker: TestBroker, database: TestDatabase, monkeypatch: pytest.
         yield one
 
 
-async def refused(asking: "asyncio.Future[Message] | object") -> str:
+async def refused(asking: Awaitable[object]) -> str:
     with pytest.raises(RefusedError) as refusal:
-        await asking  # type: ignore[misc]
+        await asking
     return refusal.value.reason
 
 

@@ -63,7 +63,7 @@ def test_a_stage_is_given_waited_for_and_watched_before_the_next() -> None:
 def test_a_failure_of_the_first_hub_halts_before_anybody_else_is_told() -> None:
     second = replace(UNTOLD, hub_id="hub-2", stage=1)
     step = next_step(COURSE, [REFUSED, second], NOW)
-    assert step == Halt("1 of 1 hubs that tried failed: hub-1")
+    assert step == Halt("Of 1 that tried, 1 failed: hub-1")
 
 
 def test_one_that_goes_silent_during_the_watch_halts_too() -> None:
