@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from tests.support.booted import booted
 from tests.support.hub_on_systemd import CREDENTIAL, RETRY, SERVICE, STATE, Hub, build_wheel
+from tests.support.sandbox_probe import PROBE
+from tests.support.updated_hub import UPDATE, bundle_of, result_of, update
 
 from bedside_agent.service import FAILED
-from bedside_cloud.engines.certificates.release_key import release_signer
 from bedside_cloud.operator_tools import bundles
 
 ROOT = Path(__file__).parents[2]
@@ -382,63 +383,6 @@ def _files(hub: Hub) -> dict[str, bytes]:
     return {name: (hub.state / name).read_bytes() for name in names if (hub.state / name).exists()}
 
 
-PROBE = """
-import ctypes, json, mmap, os, resource, shutil, socket, subprocess, sys, time
-from pathlib import Path
-libc = ctypes.CDLL(None, use_errno=True)
-
-def call(name, *arguments):
-    if getattr(libc, name)(*arguments) < 0:
-        raise OSError(ctypes.get_errno(), name)
-
-def write(path):
-    Path(path).write_text("x")
-    Path(path).unlink()
-
-def of_state(mode):
-    path = Path("/var/lib/bedside/probe")
-    path.write_text("x")
-    try:
-        path.chmod(mode)
-    finally:
-        path.unlink()
-
-def as_another():
-    if b"uid=0" not in subprocess.run(["/srv/probe/id"], capture_output=True, check=True).stdout:
-        raise OSError("still the same user")
-
-attempts = {
-    **{f"write {place}": lambda place=place: write(f"{place}/written")
-       for place in ("/etc", "/usr", "/opt/bedside", "/var/lib", "/var/log", "/srv", "/boot", "/home", "/root")},
-    "set-user-id": lambda: of_state(0o4755),
-    "become root": as_another,
-    "device": lambda: open("/srv/probe/device", "rb", buffering=0).close(),
-    "raw packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
-    "writable code": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC).close(),
-    "personality": lambda: call("personality", 0x0040000),
-    "host name": lambda: socket.sethostname(socket.gethostname()),
-    "kernel's settings": lambda: open("/proc/sys/kernel/core_pattern", "r+").close(),
-    "others' processes": lambda: os.stat("/proc/1/status"),
-    "real-time": lambda: os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1)),
-    "control groups": lambda: open("/sys/fs/cgroup/cgroup.procs", "r+").close(),
-    "mount": lambda: call("mount", b"tmpfs", b"/var/lib/bedside", b"tmpfs", 0, None),
-    "write its state": lambda: of_state(0o600),
-    "write /tmp": lambda: write("/tmp/probe"),
-    "internet": lambda: socket.socket(socket.AF_INET).close(),
-    "read the clock's state": lambda: call("adjtimex", ctypes.create_string_buffer(512)),
-    "boot id": lambda: Path("/proc/sys/kernel/random/boot_id").read_text(),
-    # Last: whoever is in a namespace of users of its own can do no more than is allowed there.
-    "user namespace": lambda: call("unshare", 0x10000000),
-}
-found = {}
-for name, attempt in attempts.items():
-    try:
-        attempt()
-        found[name] = True
-    except OSError:
-        found[name] = False
-print(json.dumps(found))
-"""
 NEEDED = {"write its state", "write /tmp", "internet", "read the clock's state", "boot id"}
 
 
@@ -545,56 +489,6 @@ def test_where_the_version_before_cannot_read_the_buffer_the_script_says_so(hub:
     assert hub.still_has(kept)
 
 
-UPDATE = "bedside-update.service"
-ASK_FOR_UPDATE = """
-from pathlib import Path
-from bedside_agent.radio.mending import System
-System(Path("/run/bedside/requests")).ask("update")
-"""
-SAY_WORKS = """
-from pathlib import Path
-from bedside_agent.radio.mending import System
-from bedside_agent.updating.updates import Updates
-Updates(Path("/var/lib/bedside"), "", lambda: None, System(Path("/run/bedside/requests"))).reached_the_cloud()
-"""
-
-
-def bundle_of(hub: Hub, wheel: Path, folder: Path, key: Path) -> Path:
-    """The wheel with the project's units and all packages, signed with that key."""
-    bundle = folder / f"{wheel.name}.tar"
-    bundles.pack(wheel, ROOT / "systemd", hub.wheelhouse, bundle)
-    bundles.sign(bundle, release_signer(key, b"a passphrase"), may_be_older=False)
-    return bundle
-
-
-def update(hub: Hub, bundle: Path, number: int) -> str:
-    """Ask for it as the agent does; the system's answer. The version that comes up is made to say that it reached the
-    cloud, which is not there in this test."""
-    machine, inbox, named = hub.machine, hub.state / "update", f"{number:08d}-0000-4000-8000-000000000000"
-    machine.run("runuser", "-u", "bedside", "--", "mkdir", "-p", f"{STATE}/update")
-    for name, content in (
-        ("bundle", bundle.read_bytes()),
-        ("manifest", Path(f"{bundle}{bundles.MANIFEST}").read_bytes()),
-        ("signature", Path(f"{bundle}{bundles.SIGNATURE}").read_bytes()),
-        ("number", named.encode()),
-    ):
-        (inbox / name).write_bytes(content)
-    python = ("runuser", "-u", "bedside", "--", "/opt/bedside/current/bin/python", "-c")
-    machine.run(*python, ASK_FOR_UPDATE)
-    result = machine.root / "opt/bedside/update/result"
-
-    def answer() -> str | None:
-        if number != NEVER_CONNECTS:
-            machine.try_(*python, SAY_WORKS)
-        said = result.read_text() if result.exists() else ""
-        return said if named in said else None
-
-    return machine.until(answer, "the system's answer")
-
-
-NEVER_CONNECTS = 4
-
-
 def test_only_a_signed_version_that_reaches_the_cloud_stays(hub: Hub, wheels: dict[str, Path], tmp_path: Path) -> None:
     """Refused without a key and with a stranger's, taken back when it does not connect, kept when it does."""
     hub.drop_in(UPDATE, "[Service]\nEnvironment=BEDSIDE_CONFIRM_SECONDS=6 BEDSIDE_SETTLE_SECONDS=1\n")
@@ -612,28 +506,28 @@ def test_only_a_signed_version_that_reaches_the_cloud_stays(hub: Hub, wheels: di
     assert "has not signed it" in update(hub, strangers, 2)
     assert current.readlink() == before
 
-    assert "outcome refused" in (said := update(hub, ours, NEVER_CONNECTS))
+    assert "outcome refused" in (said := update(hub, ours, 3, reaches_the_cloud=False))
     assert "did not reach the cloud in 6 seconds: taken back" in said
     assert current.readlink() == before
     assert hub.until_running()["agent_version"] == "1.0"
 
-    assert "outcome applied" in update(hub, ours, 5)
+    assert "outcome applied" in update(hub, ours, 4)
     assert hub.until_running()["agent_version"] == "1.1"
     assert hub.still_has(kept)
     measures(hub)
 
     (tmp_path / "older").mkdir()
     older = bundle_of(hub, wheels["1.0"], tmp_path / "older", keys["ours"])
-    assert "older than 1.1" in update(hub, older, 6)
+    assert "older than 1.1" in update(hub, older, 5)
 
     # The power goes during the trial: it is judged once the machine is up again.
-    (hub.machine.root / "opt/bedside/update/trying").write_text(f"number cut-{NEVER_CONNECTS}\nprevious {before}\n")
-    hub.machine.until(lambda: current.readlink() == before, "the version before is back")
-    hub.machine.until(lambda: "cut-4" in (hub.machine.root / "opt/bedside/update/result").read_text(), "the answer")
+    trying = hub.machine.root / "opt/bedside/update/trying"
+    trying.write_text(f"number cut-in-trial\nprevious {before}\n")
+    hub.machine.until(lambda: "cut-in-trial" in result_of(hub), "the answer")
+    assert "did not reach the cloud" in result_of(hub)
+    assert current.readlink() == before
     # And during the installation: nothing had been changed.
-    (hub.machine.root / "opt/bedside/update/trying").write_text(f"number cut-5\nprevious {before}\n")
-    hub.machine.until(
-        lambda: "cut off: give it again" in (hub.machine.root / "opt/bedside/update/result").read_text(), "the answer"
-    )
+    trying.write_text(f"number cut-in-installation\nprevious {before}\n")
+    hub.machine.until(lambda: "cut off: give it again" in result_of(hub), "the answer")
     assert hub.until_running()["agent_version"] == "1.0"
     assert hub.still_has(kept)
