@@ -1,4 +1,4 @@
 """A hub that nobody gave a network opens one of its own, with a page that asks for the home's.
 
-The agent does not start it yet: what speaks with NetworkManager and Avahi has not been tried against either.
+The agent does not start it yet: nothing here speaks with NetworkManager.
 """

@@ -1,7 +1,7 @@
 """The name and the password of the hub's own network.
 
 The password is the code on the hub's label, the one that opens the patient's page: 79 random bits. A hub without such a
-label makes one for itself and keeps it; `bedside-agent wifi show` tells it.
+label makes one for itself and keeps it.
 """
 
 import hashlib

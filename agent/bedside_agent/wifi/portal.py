@@ -1,8 +1,7 @@
 """The page over HTTP, on the hub's own network and nowhere else.
 
 Every other address is answered with a way to it: telephones ask for one of their own to find out whether they are on a
-network with a page (RFC 8910 has no means without DHCP options of one's own), and NetworkManager's dnsmasq names this
-computer for every name. What is typed travels over WPA2, in a body, and is shown again to nobody.
+network with a page (RFC 8910 has no means without DHCP options of one's own). What is typed travels over WPA2, in a body, and is shown again to nobody.
 """
 
 import html
@@ -13,12 +12,14 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from bedside_agent.homepage.address import port_text
 from bedside_agent.homepage.server import BoundedServer
 from bedside_agent.signals import sentences
 from bedside_agent.wifi.choosing import LONGEST_FORM_BYTES, NO_NETWORK, NotChosenError, chosen
 from bedside_agent.wifi.page import page
 from bedside_agent.wifi.setting_up import Choice, Open, State
+
+HTTP_PORT = 80
+"""An address that names no port means this one."""
 
 
 @contextmanager
@@ -74,7 +75,8 @@ def serving(
             return parts.path, wanted if wanted in sentences.languages() else language
 
         def _send_to_page(self, wanted: str) -> None:
-            where = f"http://{address[0]}{port_text(port)}/?lang={wanted}"
+            named_port = "" if port == HTTP_PORT else f":{port}"
+            where = f"http://{address[0]}{named_port}/?lang={wanted}"
             content = f'<a href="{html.escape(where)}">{html.escape(where)}</a>'.encode()
             self.send_response(HTTPStatus.SEE_OTHER)
             self.send_header("location", where)
