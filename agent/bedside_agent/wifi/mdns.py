@@ -73,7 +73,7 @@ class PageName:
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._port = port
-        self._addresses = addresses
+        self._look = addresses
         self._look_seconds = look_seconds
         self._published: Published | None = None
         self._said = ""
@@ -82,6 +82,11 @@ class PageName:
     def name(self) -> str | None:
         """The name that is this hub's now; None while Avahi answers for none."""
         return self._published.name if self._published else None
+
+    @property
+    def addresses(self) -> Addresses:
+        """What Avahi answers with now."""
+        return self._published.addresses if self._published else ()
 
     async def run(self) -> None:
         """For ever. A computer without Avahi is asked now and then."""
@@ -108,7 +113,7 @@ class PageName:
         async with service.hearing(_GROUP, "StateChanged", hear):
             port = None
             while True:
-                addresses = self._addresses()
+                addresses = self._look()
                 if self._port() != port or self._published is None or addresses != self._published.addresses:
                     port = self._port()
                     await self._publish(service, group, states, addresses, port)
