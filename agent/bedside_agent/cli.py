@@ -20,6 +20,7 @@ from bedside_agent import (
     page_command,
     settings,
     signals_command,
+    wifi_commands,
 )
 from bedside_agent.buffer.inspection import check_readable
 from bedside_agent.buffer.key_file import check_keys
@@ -46,6 +47,7 @@ app.add_typer(buffer_commands.app, name="buffer")
 app.add_typer(device_commands.app, name="device")
 app.add_typer(page_command.app, name="page")
 app.add_typer(signals_command.app, name="signals")
+app.add_typer(wifi_commands.app, name="wifi")
 
 
 @app.command()

@@ -58,6 +58,7 @@ from bedside_agent.uplink.link import Broker, Link
 from bedside_agent.uplink.renewal import Place, Renewal
 from bedside_agent.uplink.route import Route
 from bedside_agent.uplink.sender import Limits, Sender
+from bedside_agent.wifi.mdns import PageName
 from bedside_profiles.readings import ClockQuality
 from bedside_profiles.rules.cadence import CadenceRule
 from bedside_profiles.rules.priority import Priority
@@ -211,6 +212,8 @@ class Agent:
             Pairing(lambda: kept_code(state), time.monotonic),
             self._note,
         )
+        self._page_name = PageName(lambda: self._home.port)
+        self._home.named(lambda: self._page_name.name)
         self._mending = Mending(central.adapters, system, Reboots(store, times), self._on_radio)
 
     async def run(self, stop: asyncio.Event, notifier: Notifier) -> None:
@@ -223,6 +226,7 @@ class Agent:
                 self._link.run(),
                 self._renewal.run(),
                 self._home.serve(page_address(self._settings.homepage), self._settings.language),
+                *([self._page_name.run()] if page_address(self._settings.homepage) else ()),
                 self._tick(),
                 self._retain(),
                 self._signaller.run(),
@@ -290,6 +294,7 @@ class Agent:
             "alarms": list(self._keeper.active()),
             "faults": list(self._keeper.faults()),
             "signals_broken": dict(self._signaller.broken),
+            "page": self._home.url,
             "pid": os.getpid(),
             "alerts": [to_map(notice) for notice in self._alerts.notices],
             "devices": [to_map(device) for device in self._station.statuses()],

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bedside_agent import settings
@@ -18,12 +20,17 @@ from bedside_agent.opening import IDENTITY
 from bedside_agent.run import run_agent, stop_on_signals
 from bedside_agent.uplink import pending
 from bedside_agent.uplink.identity import Identity
+from bedside_agent.wifi.hotspot import Hotspot
+from bedside_agent.wifi.label import label_of
 from bedside_profiles.errors import BedsideError
 from bedside_profiles.readings import ClockQuality
 
 STATE = Path("/var/lib/bedside")
 STATE_VARIABLE = "BEDSIDE_AGENT_STATE"
+SYSTEMD_VARIABLE = "INVOCATION_ID"
 FAILED = 1
+
+log = logging.getLogger(__name__)
 
 
 def serve(state: Path, *, verbose: bool) -> None:
@@ -34,10 +41,35 @@ def serve(state: Path, *, verbose: bool) -> None:
 
     async def until_stopped() -> None:
         stop = stop_on_signals()
-        if await _is_enrolled(state, stop, notifier):
-            await run_agent(state, memory_for(state), loaded, stop, notifier)
+        # Also, and above all, while it waits for the network that its enrolment needs.
+        async with _asking_for_wifi(state, loaded):
+            if await _is_enrolled(state, stop, notifier):
+                await run_agent(state, memory_for(state), loaded, stop, notifier)
 
     asyncio.run(until_stopped())
+
+
+@asynccontextmanager
+async def _asking_for_wifi(state: Path, loaded: settings.Settings) -> AsyncIterator[None]:
+    """A hub's own Wi-Fi while it has no network. Not for an agent that somebody started by hand on their computer."""
+    if SYSTEMD_VARIABLE not in os.environ:
+        yield
+        return
+    hotspot = Hotspot(lambda: label_of(state, loaded.hub_id), SystemClock(), loaded.language, loaded.hotspot_minutes)
+    asking = asyncio.create_task(hotspot.run())
+    asking.add_done_callback(_say_if_broken)
+    try:
+        yield
+    finally:
+        asking.cancel()
+        await asyncio.wait({asking})
+
+
+def _say_if_broken(asking: "asyncio.Task[None]") -> None:
+    """A fault in the asking stops nothing that measures."""
+    if not asking.cancelled() and (fault := asking.exception()) is not None:
+        # Without its words: they could quote what was sent.
+        log.error("wifi.broken", extra={"reason": type(fault).__name__})
 
 
 async def _is_enrolled(state: Path, stop: asyncio.Event, notifier: Notifier) -> bool:

@@ -91,6 +91,10 @@ class Settings:
     """ADDRESS:PORT at which the patient's page is shown to the home's network, such as `0.0.0.0:8080`, or `none`. It
     tells no value and no name."""
 
+    hotspot_minutes: int = _whole(5, 0, 1440)
+    """Minutes after its start in which a hub that has no network, and was never given one, opens a Wi-Fi of its own to
+    ask for it; 0: never. Only a hub that systemd started does."""
+
     quiet_hours: str = "22:00-07:00"
     """Local time in which only alarms of high priority sound, or `none`."""
 

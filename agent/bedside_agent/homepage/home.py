@@ -11,6 +11,7 @@ from bedside_agent.alarms.keeper import ALARM_TEST, AlarmKeeper
 from bedside_agent.alarms.notices import AlertBook
 from bedside_agent.buffer.store import Store
 from bedside_agent.clock import Clock
+from bedside_agent.homepage.address import ports, url
 from bedside_agent.homepage.alarm_test import AlarmTest
 from bedside_agent.homepage.all_right import AllRight
 from bedside_agent.homepage.call_wish import PATIENT_CALLS, CallWish
@@ -55,6 +56,8 @@ class Home:
         pairing: Pairing,
         noted: Callable[..., None],
     ) -> None:
+        self._port: int | None = None
+        self._name: Callable[[], str | None] = lambda: None
         self._keeper = keeper
         self._alerts = alerts
         self._store = store
@@ -68,6 +71,21 @@ class Home:
         self._noted = noted
         self._speaking = asyncio.Lock()
 
+    @property
+    def port(self) -> int | None:
+        """Where the page is shown; None while it is not."""
+        return self._port
+
+    @property
+    def url(self) -> str | None:
+        """The page's address in the home's network; None while it has none that can be typed."""
+        name = self._name()
+        return url(name, self._port) if name and self._port else None
+
+    def named(self, name: Callable[[], str | None]) -> None:
+        """Who knows the page's name in the home's network."""
+        self._name = name
+
     async def serve(self, address: tuple[str, int] | None, language: str) -> None:
         """Show the page there, where there is to be one; an address that cannot be used now is tried again."""
         if address is None:
@@ -76,14 +94,21 @@ class Home:
         from bedside_agent.homepage.server import serving
 
         tells = {"/call": self.call, "/all-right": self.say_all_right, "/test": self.test}
+        host, wanted = address
         while True:
-            try:
-                with serving(address, language, self.show, self.speak, tells, self._pairing, self.disown) as port:
-                    log.info("homepage.shown", extra={"port": port})
-                    await asyncio.Event().wait()
-            except OSError as error:
-                log.warning("homepage.waits", extra={"reason": str(error)})
-                await asyncio.sleep(RETRY_SECONDS)
+            for port in ports(wanted):
+                here = (host, port)
+                try:
+                    with serving(
+                        here, language, self.show, self.speak, tells, self._pairing, self.disown
+                    ) as self._port:
+                        log.info("homepage.shown", extra={"port": self._port})
+                        await asyncio.Event().wait()
+                except OSError as error:
+                    log.warning("homepage.waits", extra={"port": port, "reason": str(error)})
+                finally:
+                    self._port = None
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def show(self, language: str, *, is_paired: bool = False) -> Page:
         """The page now, with values for a paired telephone."""
@@ -167,6 +192,7 @@ class Home:
             notices=[one for one in self._alerts.notices if one.condition not in (PATIENT_CALLS, ALARM_TEST)],
             asked_for_call=self._wish.stands,
             may_ask=self._wish.may_be_made,
+            address=self.url or "",
             said_all_right=self._all_right.is_said_of(self._episodes()),
             cover=plan.cover if plan is not None else (),
             knows_time=self._clock.now().quality is ClockQuality.SYNCED,

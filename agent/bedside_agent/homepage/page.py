@@ -62,6 +62,7 @@ NOT_PAIRED = _("This code does not open the readings. Scan the code on the monit
 READINGS = _("Your readings")
 NOT_ME = _("That was not me")
 READ_ALOUD = _("Read aloud")
+ADDRESS = _("The address of this page: {address}")
 CANNOT_SPEAK = _("The monitor cannot speak here. Please read the page.")
 
 
@@ -122,6 +123,9 @@ class Facts:
     knows_time: bool = True
     """Whether the wall clock can be told from."""
 
+    address: str = ""
+    """Where the home's telephones find the page; empty while it has no name."""
+
     said_all_right: bool = False
     """The patient has answered all alarms that are active."""
 
@@ -147,6 +151,9 @@ class Page:
     may_test: bool = False
     """Whether the alarm may be tested: nothing about the patient stands, and no test runs."""
 
+    address: str = ""
+    """The page's own, for the household's other telephones; never read aloud."""
+
     @property
     def aloud(self) -> tuple[str, ...]:
         """In the order in which they are read."""
@@ -167,7 +174,7 @@ def page(
     may_answer = facts.has_plan and bool(facts.alarms) and not facts.said_all_right
     may_test = facts.has_plan and not facts.alarms and not facts.asked_for_call and facts.alarm_test not in RUNNING
     last = _last(facts, say, speak, local)
-    return Page(tone, works, last, now, _calls(facts, say), (), may_call, may_answer, may_test)
+    return Page(tone, works, last, now, _calls(facts, say), (), may_call, may_answer, may_test, facts.address)
 
 
 def _works(facts: Facts, say: Callable[[str], str], local: Callable[[int], datetime]) -> tuple[str, Tone]:

@@ -26,6 +26,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bedside_agent.homepage.page import (
+    ADDRESS,
     ALL_RIGHT,
     CALL_ME,
     CANNOT_SPEAK,
@@ -75,6 +76,9 @@ class BoundedServer(ThreadingHTTPServer):
     """Takes no more than so many connections at a time; the next ones are closed at once."""
 
     daemon_threads = True
+    # The page of the hub's own Wi-Fi has an address of its own beside the patient's page, which listens on all of them:
+    # the kernel gives a connection to the one that names its address.
+    allow_reuse_port = True
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
@@ -246,6 +250,9 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         read_aloud=html.escape(say(READ_ALOUD)),
         languages="".join(links),
         gone=html.escape(say(NOT_SEEN)),
+        address=f'<p class="address">{html.escape(say(ADDRESS).format(address=shown.address))}</p>'
+        if shown.address
+        else "",
         nonce=nonce,
     )
 

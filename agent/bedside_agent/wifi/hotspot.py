@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class Hotspot:
-    """`noted` is told the kind of what happened, and the trouble's name; never a network's name."""
+    """`patience_minutes` without a network, then it opens; 0: never. No log names a network."""
 
     def __init__(
         self,
@@ -59,7 +59,6 @@ class Hotspot:
         clock: Clock,
         language: str,
         patience_minutes: int,
-        noted: Callable[[str, str], None],
         *,
         address: tuple[str, int] = (HOTSPOT_ADDRESS, HTTP_PORT),
         routes: Path = ROUTES,
@@ -69,7 +68,6 @@ class Hotspot:
         self._clock = clock
         self._language = language
         self._patience_minutes = patience_minutes
-        self._noted = noted
         self._address = address
         self._routes = routes
         self._manager = manager
@@ -110,7 +108,7 @@ class Hotspot:
                 before = type(self._state)
                 self._state, actions = step(self._state, event, self._now_ms())
                 if type(self._state) is not before:
-                    self._noted(f"wifi_{type(self._state).__name__.lower()}", self._trouble())
+                    log.info(f"wifi.{type(self._state).__name__.lower()}", extra={"trouble": self._trouble()})
                 for action in actions:
                     match action:
                         case OpenHotspot():
