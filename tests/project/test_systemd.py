@@ -64,6 +64,11 @@ def test_an_upgrade_touches_nothing_that_the_hub_keeps(wheel: Path, tmp_path: Pa
     before = current.readlink()
     for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.path")):
         assert (root / "etc/systemd/system" / unit.name).exists()
+    for folder, rule in (
+        ("usr/share/polkit-1/rules.d/60-bedside-wifi.rules", "60-bedside-wifi.rules"),
+        ("etc/NetworkManager/dnsmasq-shared.d/bedside.conf", "bedside-hotspot.conf"),
+    ):
+        assert (root / folder).read_bytes() == (UNITS / rule).read_bytes()
     assert os.access(root / "usr/local/lib/bedside/radio-repair", os.X_OK)
 
     state = root / "var/lib/bedside"

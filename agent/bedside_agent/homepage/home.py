@@ -97,11 +97,9 @@ class Home:
         host, wanted = address
         while True:
             for port in ports(wanted):
-                here = (host, port)
+                asked = (self.show, self.speak, tells, self._pairing, self.disown)
                 try:
-                    with serving(
-                        here, language, self.show, self.speak, tells, self._pairing, self.disown
-                    ) as self._port:
+                    with serving((host, port), language, *asked) as self._port:
                         log.info("homepage.shown", extra={"port": self._port})
                         await asyncio.Event().wait()
                 except OSError as error:

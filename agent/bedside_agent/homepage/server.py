@@ -250,11 +250,15 @@ def rendered(shown: Page, language: str, nonce: str) -> str:
         read_aloud=html.escape(say(READ_ALOUD)),
         languages="".join(links),
         gone=html.escape(say(NOT_SEEN)),
-        address=f'<p class="address">{html.escape(say(ADDRESS).format(address=shown.address))}</p>'
-        if shown.address
-        else "",
+        address=_address(shown, say),
         nonce=nonce,
     )
+
+
+def _address(shown: Page, say: Callable[[str], str]) -> str:
+    if not shown.address:
+        return ""
+    return f'<p class="address">{html.escape(say(ADDRESS).format(address=shown.address))}</p>'
 
 
 def _values(shown: Page, language: str, say: Callable[[str], str]) -> str:

@@ -114,7 +114,8 @@ def test_a_hotspot_that_fails_is_tried_again_and_one_left_behind_is_taken_over_a
 
 def test_an_event_that_does_not_belong_changes_nothing() -> None:
     late: tuple[Event, ...] = (Chose(CHOICE), LookAgain(), Opened((HOME,)), Tried(None))
-    for state, event in product((Settled(), Watching(5)), late):
+    states: tuple[State, ...] = (Settled(), Watching(5))
+    for state, event in product(states, late):
         assert step(state, event, 99) == (state, ())
     answering = Answering(CHOICE, 10)
     assert step(answering, LookAgain(), 99) == (answering, ())
