@@ -62,6 +62,7 @@ class Hotspot:
         *,
         address: tuple[str, int] = (HOTSPOT_ADDRESS, HTTP_PORT),
         routes: Path = ROUTES,
+        look_seconds: float = LOOK_SECONDS,
         manager: Callable[[], AbstractAsyncContextManager[NetworkManager]] = network_manager,
     ) -> None:
         self._label = label
@@ -70,9 +71,12 @@ class Hotspot:
         self._patience_minutes = patience_minutes
         self._address = address
         self._routes = routes
+        self._look_seconds = look_seconds
         self._manager = manager
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._state: State = begun(self._now_ms(), patience_minutes * 60_000)
+        self._is_up = False
+        """The hub's own network may be up."""
         self._said = ""
 
     @property
@@ -116,21 +120,23 @@ class Hotspot:
                         case CloseHotspot():
                             shown.close()
                             await manager.close_hotspot()
+                            self._is_up = False
                         case Try(choice):
                             await self._try(manager, choice)
 
     async def _next(self, manager: NetworkManager) -> Event:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SOON_SECONDS if isinstance(self._state, Answering) else LOOK_SECONDS):
+            async with asyncio.timeout(SOON_SECONDS if isinstance(self._state, Answering) else self._look_seconds):
                 return await self._events.get()
         facts = await manager.facts()
         self._said = ""
-        is_routed = _has_default_route(self._routes) and not facts.has_hotspot
+        is_routed = _has_default_route(self._routes)
         return Looked(replace(facts, is_online=True) if is_routed else facts)
 
     async def _open(self, manager: NetworkManager, shown: ExitStack) -> None:
         try:
             heard = await manager.networks()
+            self._is_up = True
             await manager.open_hotspot(self._label())
             self._serve(shown)
         except (BusError, OSError) as error:
@@ -163,7 +169,7 @@ class Hotspot:
 
     async def _leave_nothing(self) -> None:
         """An agent that ends takes its network with it."""
-        if isinstance(self._state, Open | Opening | Answering):
+        if self._is_up:
             with contextlib.suppress(BusError):
                 async with self._manager() as manager:
                     await manager.close_hotspot()
