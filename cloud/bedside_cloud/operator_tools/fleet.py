@@ -24,7 +24,7 @@ from bedside_cloud.operator_tools.printing import as_json, say, table, utc
 from bedside_cloud.settings import DEFAULT_STATE
 from bedside_profiles.pairing_code import new_pairing_code
 
-PAGE = "http://bedside.local:8080/?pair="
+PAGE = "http://bedside.local/?pair="
 """The patient's page of a hub whose computer is called `bedside`, as the image calls it."""
 
 fleet = typer.Typer(help="Hubs and devices.", no_args_is_help=True)
@@ -93,7 +93,10 @@ def claim_new(
         # What draws pages takes a sixth of the time in which every other command answers.
         from bedside_cloud.operator_tools.labels import Label, labels_pdf
 
-        labels = [Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms), PAGE + one.pairing) for one in tickets]
+        labels = [
+            Label(one.hub_id, one.claim, one.text, utc(one.expires_at_ms), PAGE + one.pairing, one.pairing)
+            for one in tickets
+        ]
         with sheet:
             sheet.write(labels_pdf(labels))
     if json:

@@ -29,6 +29,8 @@ class Label:
     text: str
     good_until: str
     page: str
+    pairing: str
+    """The code in that page's address, in words: the password of the Wi-Fi that a hub without a network opens."""
 
 
 def labels_pdf(labels: Sequence[Label]) -> bytes:
@@ -69,8 +71,12 @@ def _draw(canvas: Canvas, label: Label, left: float, bottom: float) -> None:
         canvas.drawString(words, line, text)
     _qr(canvas, label.page, words - 2 * mm, bottom + mm, PAGE_QR_MM)
     canvas.setFont("Helvetica", 6)
-    for number, text in enumerate(("The family's", "telephones")):
-        canvas.drawString(words + (PAGE_QR_MM + 1) * mm, bottom + (10 - 2.6 * number) * mm, text)
+    beside = words + (PAGE_QR_MM + 1) * mm
+    for number, text in enumerate(("The family's", "telephones. The", "hub's own Wi-Fi:")):
+        canvas.drawString(beside, bottom + (14 - 2.6 * number) * mm, text)
+    canvas.setFont("Courier-Bold", 8)
+    for number, text in enumerate(_groups(label.pairing)):
+        canvas.drawString(beside, bottom + (5.8 - 3.2 * number) * mm, text)
 
 
 def _groups(code: str) -> list[str]:

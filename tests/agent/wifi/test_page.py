@@ -56,6 +56,7 @@ def shown(state: State) -> Iterator[tuple[str, list[Choice]]]:
 
 
 @pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("size", "dark"), [(PHONE, False), (NARROW, True)])
 async def test_a_telephone_without_scripts_fills_it_in(

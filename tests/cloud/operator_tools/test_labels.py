@@ -19,7 +19,8 @@ DOTS_PER_POINT = 300 / 72
 def label(number: int, host: str = "cloud.example.org") -> Label:
     hub_id, code = f"ward-{number:03}", new_claim()
     text = f"bedside:1?est=https://{host}:8443&broker={host}:8883&hub={hub_id}&claim={code}&ca={'ab' * 32}"
-    return Label(hub_id, code, text, "2026-12-24 12:00 UTC", f"http://bedside.local:8080/?pair={new_pairing_code()}")
+    pairing = new_pairing_code()
+    return Label(hub_id, code, text, "2026-12-24 12:00 UTC", f"http://bedside.local/?pair={pairing}", pairing)
 
 
 @pytest.mark.parametrize(("count", "pages"), [(1, 1), (10, 1), (11, 2), (23, 3)])
@@ -41,12 +42,15 @@ def test_the_words_beside_it_are_the_claim_for_who_cannot_scan() -> None:
     assert one.hub_id in words
     assert "-".join(words.split("Good once")[0].split()[1:]).replace("\r\n", "-") == one.code
     assert one.good_until in words
+    assert "-".join(words.split("own Wi-Fi:")[1].split()).replace("--", "-") == one.pairing
 
 
 @pytest.mark.parametrize("host", ["x" * 60 + ".example", "[2001:db8:1:2:3:4:5:6]"])
 def test_long_names_fit(host: str) -> None:
     one = label(1, host)
-    page = pypdfium2.PdfDocument(labels_pdf([Label("h" * 63, one.code, one.text, one.good_until, one.page)]))[0]
+    page = pypdfium2.PdfDocument(
+        labels_pdf([Label("h" * 63, one.code, one.text, one.good_until, one.page, one.pairing)])
+    )[0]
     read = {code.text for code in zxingcpp.read_barcodes(page.render(scale=DOTS_PER_POINT).to_pil(), formats=QR)}
     assert read == {one.text, one.page}
     textpage = page.get_textpage()
