@@ -135,6 +135,8 @@ class Hotspot:
 
     async def _open(self, manager: NetworkManager, shown: ExitStack) -> None:
         try:
+            # While it is up, the card hears nothing.
+            await manager.close_hotspot()
             heard = await manager.networks()
             self._is_up = True
             await manager.open_hotspot(self._label())

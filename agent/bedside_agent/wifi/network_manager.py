@@ -38,6 +38,7 @@ _UNAVAILABLE = 20
 """NMDeviceState: without firmware, or blocked; below it, not managed."""
 _NO_OBJECT = "/"
 
+ASK_SECONDS = 3.0
 SCAN_SECONDS = 12.0
 OPEN_SECONDS = 30.0
 TRY_SECONDS = 60.0
@@ -74,9 +75,7 @@ class NetworkManager:
         """Listen anew, and say what is heard; what was heard before where the card does not listen now."""
         device = await self._device()
         before = (await self._service.properties(device, _WIRELESS))["LastScan"]
-        # A card that has just listened says no, and has a fresh list.
-        with contextlib.suppress(BusError):
-            await self._service.call(device, _WIRELESS, "RequestScan", "a{sv}", {})
+        if await self._listens(device):
             end = time.monotonic() + scan_seconds
             while time.monotonic() < end:
                 if (await self._service.properties(device, _WIRELESS))["LastScan"] != before:
@@ -89,6 +88,17 @@ class NetworkManager:
             with contextlib.suppress(BusError):
                 points.append(await self._service.properties(path, _POINT))
         return networks_of(points)
+
+    async def _listens(self, device: str) -> bool:
+        """Whether the card listens anew. One whose hotspot was just closed cannot yet; one that has just listened will
+        not, and has a fresh list."""
+        end = time.monotonic() + ASK_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(BusError):
+                await self._service.call(device, _WIRELESS, "RequestScan", "a{sv}", {})
+                return True
+            await asyncio.sleep(0.3)
+        return False
 
     async def open_hotspot(self, label: Label, *, limit_seconds: float = OPEN_SECONDS) -> None:
         """Open the hub's own network; it is nowhere on the disk. BusError when it does not come up in time."""

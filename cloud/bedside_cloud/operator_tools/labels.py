@@ -75,7 +75,9 @@ def _draw(canvas: Canvas, label: Label, left: float, bottom: float) -> None:
     for number, text in enumerate(("The family's", "telephones. The", "hub's own Wi-Fi:")):
         canvas.drawString(beside, bottom + (14 - 2.6 * number) * mm, text)
     canvas.setFont("Courier-Bold", 8)
-    for number, text in enumerate(_groups(label.pairing)):
+    first, *rest = _groups(label.pairing)
+    # It is typed as it stands, with every hyphen.
+    for number, text in enumerate((f"{first}-", *rest)):
         canvas.drawString(beside, bottom + (5.8 - 3.2 * number) * mm, text)
 
 
