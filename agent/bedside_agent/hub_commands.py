@@ -87,6 +87,7 @@ def wipe(
         {"hub_id": hub_id, "files": destroyed, "cloud_told": told},
         as_json,
         f"{destroyed} files are destroyed, their keys first. Bonds that BlueZ keeps: bluetoothctl devices, then remove."
+        " The home's Wi-Fi, which NetworkManager keeps: bedside-agent wifi list, then forget."
         f" In the cloud: {in_the_cloud}.",
     )
 

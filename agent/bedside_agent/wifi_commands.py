@@ -71,6 +71,21 @@ def add(
     show({"ssid": ssid, "saved": True}, as_json, f"{ssid} is saved: the hub joins it wherever it hears it.")
 
 
+@app.command()
+def forget(
+    ssid: Annotated[str, typer.Argument(help="The network's name, as `wifi list` shows it.")],
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Forget a saved Wi-Fi network and its password. A hub without any opens its own again after its next start.
+
+    bedside-agent wifi forget Casa
+    """
+    if not asyncio.run(_forget(ssid)):
+        raise AgentError(f"no Wi-Fi network is saved under the name {ssid}", fix="bedside-agent wifi list")
+    show({"ssid": ssid, "forgotten": True}, as_json, f"{ssid} is forgotten.")
+
+
 @app.command("show")
 def show_own(state: State = STATE, as_json: Json = False, verbose: Verbose = False) -> None:
     """The hub's own Wi-Fi, which it opens where it has no network: name, password, and the page's address.
@@ -109,3 +124,8 @@ async def _heard_and_saved() -> tuple[tuple[Network, ...], list[str]]:
 async def _add(choice: Choice) -> None:
     async with network_manager() as manager:
         await manager.add(choice)
+
+
+async def _forget(ssid: str) -> bool:
+    async with network_manager() as manager:
+        return await manager.forget(ssid)

@@ -98,6 +98,8 @@ class PageName:
                 if str(error) != self._said:
                     self._said = str(error)
                     log.warning("mdns.waits", extra={"reason": self._said})
+            except Exception as fault:  # a name in the home is worth no reading
+                log.error("mdns.broken", extra={"reason": type(fault).__name__})
             finally:
                 self._published = None
             await asyncio.sleep(REST_SECONDS)
@@ -159,7 +161,7 @@ class PageName:
                 is_ours = False
             if is_ours:
                 self._published = Published(name, addresses)
-                log.info("mdns.published", extra={"name": name, "port": port})
+                log.info("mdns.published", extra={"page": name, "port": port})
                 return
             (label,) = await service.call(_ROOT, _SERVER, "GetAlternativeHostName", "s", label)
 

@@ -149,6 +149,17 @@ class NetworkManager:
         """Keep a network for later, whether it is in range or not."""
         await self._service.call(_SETTINGS_PATH, _SETTINGS, "AddConnection", "a{sa{sv}}", home(choice))
 
+    async def forget(self, name: str) -> bool:
+        """Forget the saved networks of that name; False where there is none."""
+        found = [
+            path
+            for path, settings in await self._profiles()
+            if is_saved_network(settings) and settings["connection"]["id"] == name
+        ]
+        for path in found:
+            await self._service.call(path, _SAVED, "Delete")
+        return bool(found)
+
     async def _activate(self, profile: dict[str, dict[str, Variant]], device: str) -> str:
         """In memory alone: nothing of an attempt outlives a power cut."""
         answer = await self._service.call(

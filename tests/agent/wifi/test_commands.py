@@ -63,6 +63,14 @@ async def test_a_network_is_saved_beforehand_and_its_password_is_no_argument() -
                 ],
                 "saved": ["Casa", "Free", "Quiet"],
             }
+            assert json.loads((await bedside_agent("forget", "Free", "--json"))[1]) == {
+                "ssid": "Free",
+                "forgotten": True,
+            }
+            assert [one.profile["connection"]["id"].value for one in air.saved] == ["Casa", "Quiet"]
+            code, _, errors = await bedside_agent("forget", "Free")
+            assert (code, "bedside-agent wifi list" in errors) == (1, True)
+
             shown = (await bedside_agent("list"))[1]
             assert "Quiet" in shown
             assert "not heard" in shown

@@ -22,6 +22,7 @@ async def running(page: PageName) -> AsyncIterator[None]:
     task = asyncio.create_task(page.run())
     try:
         yield
+        assert not task.done()
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -71,6 +72,21 @@ async def test_the_name_follows_the_address_and_the_page(tmp_path: Path) -> None
                 assert await resolved("bedside.local") == "10.77.0.9"
             port[0] = 0
             await until(lambda: page.name is None)
+
+
+async def test_a_fault_in_it_ends_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def addresses() -> tuple[tuple[int, str], ...]:
+        raise ValueError("something that nobody thought of")
+
+    require_dbus()
+    require_avahi()
+    with network(FIRST) as (here,), private_bus(), avahi(here, tmp_path / "here", "raspberrypi"):
+        page = PageName(lambda: 80, addresses=addresses)
+        async with running(page):
+            await until(lambda: "mdns.broken" in caplog.messages)
+            assert page.name is None
+    (record,) = [one for one in caplog.records if one.message == "mdns.broken"]
+    assert vars(record)["reason"] == "ValueError"
 
 
 async def test_a_computer_without_a_bus_has_no_name_and_says_why(

@@ -91,6 +91,10 @@ async def _profiles(kept: Path) -> None:
         assert (await manager.facts()).is_configured
         files = await asyncio.to_thread(lambda: {one.name: one.stat().st_mode & 0o777 for one in kept.iterdir()})
         assert set(files.values()) == {0o600}
+        assert await manager.forget("Casa")
+        assert not await manager.forget("Casa")
+        assert await manager.saved() == ["Café"]
+        await manager.add(Choice("Casa", PASSWORD))
         with pytest.raises(BusError, match="no Wi-Fi that NetworkManager drives"):
             await manager.networks()
         with pytest.raises(BusError, match="no Wi-Fi that NetworkManager drives"):
