@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from tests.agent.test_agent_process import NONIN, keep_plan, prepare
 from tests.support.agent_process import PROGRAM, until
-from tests.support.avahi import network, require_avahi
+from tests.support.avahi import avahi, network, require_avahi, resolved
 from tests.support.bluez.bus import private_bus, require_dbus
 from tests.support.mosquitto import free_port
 from tests.support.networks.manager import Air, Router, simulated_manager
@@ -125,6 +125,50 @@ async def test_readings_and_alarms_go_on_while_it_asks_for_wifi(tmp_path: Path) 
     assert NONIN.encode() in kept
     assert b"wifi.settled" in kept
     assert b"tigres" not in kept, "the home's password is NetworkManager's alone"
+
+
+@asynccontextmanager
+async def taken(namespace: str, port: int) -> AsyncIterator[None]:
+    """Another program listens on that port there."""
+    listen = (
+        f"import socket, time; one = socket.create_server(('', {port})); print('taken', flush=True); time.sleep(600)"
+    )
+    other = await asyncio.create_subprocess_exec(
+        *("ip", "netns", "exec", namespace, sys.executable, "-c", listen), stdout=asyncio.subprocess.PIPE
+    )
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"taken\n"
+    try:
+        yield
+    finally:
+        other.kill()
+        await other.wait()
+
+
+async def test_the_page_says_its_own_address_also_where_its_port_is_taken(tmp_path: Path) -> None:
+    require_dbus()
+    require_avahi()
+    state = tmp_path / "state"
+    state.mkdir()
+    prepare(state, free_port(), tmp_path / "nonin")
+    settings = state / "hub.toml"
+    settings.write_text(f'homepage = "0.0.0.0:80"\n{settings.read_text()}')
+    with network("10.77.0.1") as (here,), private_bus(), avahi(here, tmp_path / "avahi", "raspberrypi"):
+        async with started(here, state):
+            report = await until(state, lambda report: bool(report["page"]))
+            assert report["page"] == "http://bedside.local/"
+            assert "The address of this page: http://bedside.local/<" in await ask(here, "http://10.77.0.1/")
+            assert await resolved("bedside.local") == "10.77.0.1"
+        async with taken(here, 80), started(here, state):
+            report = await until(state, lambda report: bool(report["page"]))
+            assert report["page"] == "http://bedside.local:8080/"
+            assert "http://bedside.local:8080/" in await ask(here, "http://10.77.0.1:8080/?lang=es")
+            paired = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", PROGRAM, "page", "pair", "--json", "--state", str(state)),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            url = json.loads((await paired.communicate())[0])["url"]
+            assert url.startswith("http://bedside.local:8080/?pair=")
 
 
 def everything(state: Path, bundle: Path) -> bytes:
