@@ -1,7 +1,8 @@
 """The page over HTTP, on the hub's own network and nowhere else.
 
 Every other address is answered with a way to it: telephones ask for one of their own to find out whether they are on a
-network with a page (RFC 8910 has no means without DHCP options of one's own). What is typed travels over WPA2, in a body, and is shown again to nobody.
+network with a page (RFC 8910 has no means without DHCP options of one's own). What is typed travels over WPA2, in a
+body, and is shown again to nobody.
 """
 
 import html
